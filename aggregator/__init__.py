@@ -1,0 +1,1 @@
+"""The aggregator role: folds frames into counter increments and applies them once."""

@@ -1,0 +1,1 @@
+"""The ingest role: checks usage events and packs the good ones into frames."""

@@ -1,0 +1,1 @@
+"""The query API role: answers usage requests from the counters."""

@@ -1,0 +1,1 @@
+"""The shared kit: what the three roles have in common, and the command line."""

@@ -1,0 +1,174 @@
+"""The counter store's protocol: what the aggregator and the query API may rely on, whatever the store is.
+
+A store holds, for each partition, hashes (field -> bytes), sets of signed 64-bit integers, and one state. The fold
+decides what to write; the store only reads and writes it atomically. Implementations: `services.redis_counters`
+(Redis, Valkey) and `services.memory_counters` (the reference, for tests). Both pass `tests/contract`.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from services.identifiers import Epoch, FrameId, FrameOffset, PartitionId
+
+NOTHING_APPLIED = FrameOffset(-1)
+"""The applied offset of a partition whose first frame, at offset 0, is still to come."""
+
+
+class StoreUnavailable(Exception):
+    """The store is away or cannot write now (down, loading, read-only, full): try again later."""
+
+
+class StoreRefused(Exception):
+    """The store holds what Tidemark cannot go on with; the message names the remedy. Trying again does not help."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcePosition:
+    """How far the frames of a partition cover one source partition.
+
+    Attributes:
+        next_offset: every record of the source before this offset is covered.
+        read_up_to_ms: broker time before which every record of the source is covered; None when unknown.
+    """
+
+    next_offset: int
+    read_up_to_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionState:
+    """Progress of one partition; all of it changes in the same step as the counters.
+
+    Attributes:
+        epoch: generation of the counters.
+        applied_offset: `cur`, the offset of the last applied frame, -1 before the first.
+        frame_id: id of that frame; None before the first.
+        partitions: P of the deployment that wrote the state.
+        fingerprint: of the identity hash's secret.
+        source_partitions: topic -> how many partitions it has, as the frames say.
+        sources: (topic, partition) -> position.
+    """
+
+    epoch: Epoch
+    applied_offset: FrameOffset
+    frame_id: FrameId | None
+    partitions: int
+    fingerprint: str
+    source_partitions: Mapping[str, int] = field(default_factory=dict)
+    sources: Mapping[tuple[str, int], SourcePosition] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadRequest:
+    """What to read in one atomic step.
+
+    Attributes:
+        fields: (hash key, field, field, …) groups.
+        members: (set key, integer, integer, …) groups, integers as decimal bytes.
+        whole: keys of hashes wanted whole.
+    """
+
+    fields: Sequence[Sequence[str | bytes]] = ()
+    members: Sequence[Sequence[str | bytes]] = ()
+    whole: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadResult:
+    """What one read saw; all of it belongs to (`state.epoch`, `state.applied_offset`).
+
+    Attributes:
+        state: None when the partition has none yet.
+        fields: the values of all groups one after the other, None where a field is absent.
+        members: 1 where the integer is a member, else 0, all groups one after the other.
+        whole: one mapping a key, empty when it does not exist.
+    """
+
+    state: PartitionState | None
+    fields: Sequence[bytes | None]
+    members: Sequence[int]
+    whole: Sequence[Mapping[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyRequest:
+    """One run of consecutive frames of one partition, folded.
+
+    Attributes:
+        epoch, first, last: the run holds the frames at offsets `first` to `last` of `usage.frames`, folded on
+            reads at (`epoch`, `first` - 1).
+        frame_id: id of the frame at `last`.
+        source_partitions, sources: what changes of the state's.
+        hashes: (key, field, value, field, value, …) groups, absolute values.
+        hash_expiry_s: for each group, UNIX seconds at which the key ends, set when the group creates it; 0 for never.
+        sets: (key, integer, …) groups to add, integers as decimal bytes.
+        living_hashes: (key, field, value, …) groups whose key, like each set's, lives `lifetime_s` after this write.
+        lifetime_s: seconds, 0 for ever.
+    """
+
+    epoch: Epoch
+    first: FrameOffset
+    last: FrameOffset
+    frame_id: FrameId
+    source_partitions: Mapping[str, int] = field(default_factory=dict)
+    sources: Mapping[tuple[str, int], SourcePosition] = field(default_factory=dict)
+    hashes: Sequence[Sequence[str | bytes]] = ()
+    hash_expiry_s: Sequence[int] = ()
+    sets: Sequence[Sequence[str | bytes]] = ()
+    living_hashes: Sequence[Sequence[str | bytes]] = ()
+    lifetime_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The run was applied now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The run begins at or below the applied offset: nothing was changed. Read anew from `applied_offset` + 1."""
+
+    applied_offset: FrameOffset
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The run begins beyond the applied offset + 1: nothing was changed. Redis lost writes; end the worker."""
+
+    applied_offset: FrameOffset
+
+
+@dataclass(frozen=True, slots=True)
+class WrongEpoch:
+    """Another epoch is live, or none: nothing was changed. Read anew."""
+
+    epoch: Epoch | None
+
+
+ApplyOutcome = Applied | Duplicate | Gap | WrongEpoch
+
+
+class CounterStore(Protocol):
+    """Atomic reads and writes of one partition's counters.
+
+    Every method raises `StoreUnavailable` for what may pass and `StoreRefused` for what will not. After
+    `StoreUnavailable` from `apply` it is unknown whether the run was applied: call again with the same request
+    (then `Duplicate` means that it was), or read anew. Never fold again on old reads.
+    """
+
+    async def state(self, partition: PartitionId) -> PartitionState | None:
+        """Return the partition's state, None when it has none."""
+
+    async def begin(self, partition: PartitionId, state: PartitionState) -> PartitionState:
+        """Create the state of a partition that has none, and return the one that stands there now."""
+
+    async def read(self, partition: PartitionId, request: ReadRequest) -> ReadResult:
+        """Read in one atomic step."""
+
+    async def apply(self, partition: PartitionId, request: ApplyRequest) -> ApplyOutcome:
+        """Write a run in one atomic step, or nothing of it."""
+
+    def keys(self, partition: PartitionId) -> AsyncIterator[str]:
+        """Yield the partition's keys in any order; keys written meanwhile may be missing, none comes twice."""
+        ...

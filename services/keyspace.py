@@ -1,0 +1,168 @@
+"""Every Redis key is made here, and nothing else decides where a thing lies.
+
+Layout, with `{tag}` the hash tag of the organization's partition and `e1` the epoch::
+
+    tm:{tag}:state                              hash  progress of the partition (services.counters.PartitionState)
+    tm:{tag}:e1:h:ORG[/t/TEAM|/u/USER]/DAY      hash  hour counters of one day, one field a (hour, product)
+    tm:{tag}:e1:d:ORG[/t/TEAM|/u/USER]/MONTH    hash  day counters of one month, one field a (day, product)
+    tm:{tag}:e1:ha:ORG[/t/TEAM]/DAY             hash  bitmaps of the users active in an hour, same fields
+    tm:{tag}:e1:da:ORG[/t/TEAM]/MONTH           hash  bitmaps of the users active in a day, same fields
+    tm:{tag}:e1:i:ORG[/t/TEAM]                  hash  user index: user -> ordinal; field "/count": how many
+    tm:{tag}:e1:x:PERIOD                        hash  dedup index of a period: generation -> "ranges:count"
+    tm:{tag}:e1:x:PERIOD/GENERATION/RANGE       set   signed 64-bit identity hashes
+    tm:{tag}:e1:l:TOPIC/PARTITION/DAY           hash  ledger of one source partition, one field an hour
+
+Ids may hold no `/`, which parts them here; `%` and `/` are escaped all the same, so that different ids never give
+one key. A field is the decimal number `place * 4 + product`, place being the hour of the day or the day of the
+month from 0: at most 124 fields, so that a hash of small values stays a listpack of 128 (ADR 0005).
+"""
+
+import binascii
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+from typing import Final, NamedTuple
+from zlib import crc32
+
+from services.identifiers import Epoch, OrganizationId, PartitionId, TeamId, UserId
+from services.metrics_contract import PRODUCTS
+from services.windows import Window, day_of_month, month_of_day
+
+PREFIX: Final = "tm:"
+SLOTS: Final = 16_384
+COUNT_FIELD: Final = b"/count"
+"""Field of a user index that holds the number of its users; no user id can hold `/`."""
+
+FIELDS_MAX: Final = 31 * len(PRODUCTS)
+
+
+class Kind(Enum):
+    """The first part of a counter key: what it holds and of which window."""
+
+    HOURS = "h"
+    DAYS = "d"
+    ACTIVE_HOURS = "ha"
+    ACTIVE_DAYS = "da"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Whose counters: an organization's, one of its teams', or one of its users'. Never team and user at once."""
+
+    organization: OrganizationId
+    team: TeamId | None = None
+    user: UserId | None = None
+
+
+class CounterKey(NamedTuple):
+    """What a counter key names, read back from it; `period` is a day (hour kinds) or a month (day kinds)."""
+
+    kind: Kind
+    scope: Scope
+    period: int
+
+
+def partition_of(organization: str, partitions: int) -> PartitionId:
+    """Return the partition of `usage.frames`, and so the hash tag, that owns an organization."""
+    return PartitionId(crc32(organization.encode()) % partitions)
+
+
+@lru_cache(maxsize=4)
+def tags(partitions: int) -> tuple[str, ...]:
+    """Return the hash tag of each partition, spread evenly over the slots of a Redis Cluster.
+
+    Partition p's tag is `p` or `p-N` with the smallest N whose slot lies in the p-th of P equal shares of the slots.
+    """
+
+    def tag(partition: int) -> str:
+        suffix = 0
+        while True:
+            name = f"{partition}-{suffix}" if suffix else str(partition)
+            if binascii.crc_hqx(name.encode(), 0) % SLOTS * partitions // SLOTS == partition:
+                return name
+            suffix += 1
+
+    return tuple(tag(partition) for partition in range(partitions))
+
+
+def escape(part: str) -> str:
+    """Return an id as it stands in a key; `unescape` gives it back."""
+    if "%" in part or "/" in part:
+        return part.replace("%", "%25").replace("/", "%2F")
+    return part
+
+
+def unescape(part: str) -> str:
+    return part.replace("%2F", "/").replace("%25", "%")
+
+
+def state_key(tag: str) -> str:
+    return f"{PREFIX}{{{tag}}}:state"
+
+
+def epoch_prefix(tag: str, epoch: Epoch) -> str:
+    """Return what every key of one epoch of one partition begins with."""
+    return f"{PREFIX}{{{tag}}}:e{epoch}:"
+
+
+def scope_part(scope: Scope) -> str:
+    """Return the part of a counter key between kind and period."""
+    organization = escape(scope.organization)
+    if scope.team is not None:
+        return f"{organization}/t/{escape(scope.team)}"
+    if scope.user is not None:
+        return f"{organization}/u/{escape(scope.user)}"
+    return organization
+
+
+def counter_key(prefix: str, kind: Kind, scope: Scope, period: int) -> str:
+    """Return a counter key; `prefix` is the `epoch_prefix`, `period` a day (hour kinds) or a month (day kinds)."""
+    return f"{prefix}{kind.value}:{scope_part(scope)}/{period}"
+
+
+def index_key(prefix: str, scope: Scope) -> str:
+    """Return the key of an organization's or a team's user index."""
+    return f"{prefix}i:{scope_part(scope)}"
+
+
+def ids_key(prefix: str, period: int) -> str:
+    return f"{prefix}x:{period}"
+
+
+def ledger_key(prefix: str, topic: str, partition: int, day: int) -> str:
+    return f"{prefix}l:{escape(topic)}/{partition}/{day}"
+
+
+def counter_field(place: int, product: int) -> int:
+    """Return the number of a counter field; `place` is the hour of the day or the day of the month, from 0."""
+    return place * len(PRODUCTS) + product
+
+
+def period_and_place(window: Window, number: int) -> tuple[int, int]:
+    """Return the period (day or month) that an hour or day window's fields lie in, and its place there."""
+    match window:
+        case Window.HOUR:
+            return number // 24, number % 24
+        case Window.DAY:
+            return month_of_day(number), day_of_month(number)
+
+
+def parse_counter_key(key: str, prefix: str) -> CounterKey | None:
+    """Return what a key names, or None when it is no counter key of this epoch."""
+    if not key.startswith(prefix):
+        return None
+    kind_text, _, rest = key.removeprefix(prefix).partition(":")
+    try:
+        kind = Kind(kind_text)
+    except ValueError:
+        return None
+    match [unescape(part) for part in rest.split("/")]:
+        case [organization, period]:
+            scope = Scope(organization=OrganizationId(organization))
+        case [organization, "t", team, period]:
+            scope = Scope(organization=OrganizationId(organization), team=TeamId(team))
+        case [organization, "u", user, period]:
+            scope = Scope(organization=OrganizationId(organization), user=UserId(user))
+        case _:
+            return None
+    return CounterKey(kind, scope, int(period))

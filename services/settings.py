@@ -1,0 +1,232 @@
+"""Settings: frozen nested groups, built once in a process's `__main__` and passed down.
+
+Sources, the first wins: `TIDEMARK_GROUP__NAME` environment variables, then the TOML file named by `TIDEMARK_CONFIG`,
+then the defaults here. A name that is not known is refused.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import SecretStr, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+CONFIG_VARIABLE = "TIDEMARK_CONFIG"
+DEVELOPMENT_SECRET = "tidemark-development-secret-not-for-production"
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+class WrongSettings(Exception):
+    """The settings cannot be used; the message names each wrong one, on one line."""
+
+
+def parse_duration(value: object) -> object:
+    """Return `"35d"`, `"90s"`, `"500ms"` or a number as seconds; `"none"` as None; anything else as it is."""
+    if isinstance(value, str):
+        if value.strip().lower() == "none":
+            return None
+        if match := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\s*", value):
+            return float(match[1]) * _UNITS[match[2] or "s"]
+        raise ValueError("give a duration such as 35d, 12h, 5m, 90s or 500ms, or none where it may be lifted")
+    return value
+
+
+def write_duration(seconds: float | None) -> str:
+    return "none" if seconds is None else f"{seconds:.15g}s"
+
+
+Duration = Annotated[
+    float, BeforeValidator(parse_duration), PlainSerializer(write_duration), Field(ge=0, allow_inf_nan=False)
+]
+OptionalDuration = Annotated[
+    Annotated[float, Field(ge=0, allow_inf_nan=False)] | None,
+    BeforeValidator(parse_duration),
+    PlainSerializer(write_duration),
+]
+
+
+class Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class KafkaSettings(Group):
+    bootstrap_servers: str = Field("127.0.0.1:9092", description="host:port, several with commas")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ssl_ca_file: Path | None = None
+    ssl_certificate_file: Path | None = None
+    ssl_key_file: Path | None = None
+    idempotence: bool = Field(True, description="off only for the embedded broker, which cannot do it")
+    request_timeout: Duration = 30.0
+
+
+class RedisSettings(Group):
+    url: str = Field("redis://127.0.0.1:6379/0", description="redis://, rediss:// or unix://")
+    timeout: Duration = Field(5.0, description="of one call")
+
+
+class TopicSettings(Group):
+    events: str = "usage.events"
+    directory: str = "usage.directory"
+    frames: str = "usage.frames"
+    dead_letters: str = "usage.dead-letters"
+    events_partitions: int = Field(4, ge=1, le=1024, description="when created; the producers' choice")
+    frames_partitions: int = Field(16, ge=1, le=1024, description="P, fixed for a deployment")
+    dead_letters_partitions: int = Field(4, ge=1, le=1024)
+    replication: int = Field(1, ge=1, le=9, description="with several brokers at least 3 is checked at start")
+    frames_retention: Duration = 35 * 86_400.0
+    events_retention: Duration = 35 * 86_400.0
+    dead_letters_retention: Duration = 90 * 86_400.0
+
+
+class EventSettings(Group):
+    """What is accepted, and how long things are kept. The three limits are lifted together or not at all."""
+
+    max_age: OptionalDuration = Field(35 * 86_400.0, description="of an event behind its record's broker time")
+    max_ahead: Duration = Field(300.0, description="of an event ahead of its record's broker time")
+    max_bytes: int = Field(65_536, ge=1024, le=1_048_576, description="of one event record")
+    unknown_fields: Literal["refuse", "ignore"] = "refuse"
+    keep_hours: OptionalDuration = Field(45 * 86_400.0, description="hour windows, after their end")
+    keep_days: OptionalDuration = Field(761 * 86_400.0, description="day windows, after their end")
+    dedup_margin: Duration = Field(48 * 3600.0, description="identities are kept max_age plus this after a write")
+    identity_secret: SecretStr = Field(
+        SecretStr(DEVELOPMENT_SECRET), description="keys the identity hash; never change it for a deployment"
+    )
+
+    @model_validator(mode="after")
+    def _limits_agree(self) -> "EventSettings":
+        if (self.max_age is None) != (self.keep_hours is None) or (self.max_age is None) != (self.keep_days is None):
+            raise ValueError(
+                "max_age, keep_hours and keep_days are lifted together: set all three to none, or none of them"
+            )
+        if self.max_age is not None and self.keep_hours is not None and self.max_age > self.keep_hours:
+            raise ValueError(
+                f"max_age ({write_duration(self.max_age)}) is above keep_hours ({write_duration(self.keep_hours)}):"
+                " an event would be counted in an hour that is no longer kept; lower max_age or raise keep_hours"
+            )
+        return self
+
+
+class IngestSettings(Group):
+    max_poll_records: int = Field(20_000, ge=1, le=100_000)
+    max_frame_events: int = Field(2_800, ge=1, le=4_000, description="7 ids and cells each stay under 20,000 a call")
+    max_frame_bytes: int = Field(900_000, ge=10_000, le=1_000_000)
+    heartbeat_interval: Duration = 1.0
+    clock_skew: Duration = Field(2.0, description="taken off the clock for a source read to its end")
+    session_timeout: Duration = 10.0
+    port: int = Field(0, ge=0, le=65_535, description="health and metrics; 0 takes a free one")
+    address_file: Path | None = Field(None, description="written with host:port of health and metrics")
+
+
+class AggregatorSettings(Group):
+    max_call_items: int = Field(20_000, ge=1_000, le=200_000, description="ids and cells in one script call")
+    session_timeout: Duration = 10.0
+    check_interval: Duration = Field(1.0, description="between looks at the applied offset")
+    frame_check_interval: Duration = Field(5.0, description="between looks at the last applied frame in the log")
+    allow_rebuild: bool = Field(False, description="begin although the start of the frames is gone")
+    port: int = Field(0, ge=0, le=65_535, description="health and metrics; 0 takes a free one")
+    address_file: Path | None = Field(None, description="written with host:port of health and metrics")
+
+
+class ApiSettings(Group):
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65_535)
+    health_port: int = Field(0, ge=0, le=65_535, description="health and metrics; 0 takes a free one")
+    address_file: Path | None = Field(None, description="written with host:port of health and metrics")
+    jwt_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
+    jwt_issuer: str = "tidemark"
+    jwt_audience: str = "tidemark-api"
+    redis_timeout: Duration = 1.0
+    redis_connections: int = Field(16, ge=1, le=1024)
+
+
+class Settings(BaseSettings):
+    """All settings of a deployment; every role reads the same and uses its own part."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TIDEMARK_", env_nested_delimiter="__", frozen=True, extra="forbid", nested_model_default_partial_update=True
+    )
+
+    kafka: KafkaSettings = KafkaSettings()
+    redis: RedisSettings = RedisSettings()
+    topics: TopicSettings = TopicSettings()
+    events: EventSettings = EventSettings()
+    ingest: IngestSettings = IngestSettings()
+    aggregator: AggregatorSettings = AggregatorSettings()
+    api: ApiSettings = ApiSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        config = os.environ.get(CONFIG_VARIABLE)
+        files = (TomlConfigSettingsSource(settings_cls, Path(config)),) if config else ()
+        return (init_settings, env_settings, *files)
+
+
+def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Build the settings of this process.
+
+    Args:
+        overrides: group -> name -> value, above every other source.
+
+    Raises:
+        WrongSettings: a value is wrong, a name is not known, or the file cannot be read.
+    """
+    config = os.environ.get(CONFIG_VARIABLE)
+    if config and not Path(config).is_file():
+        raise WrongSettings(f"{CONFIG_VARIABLE} names {config}, which is not a file")
+    known = {name.upper() for name in Settings.model_fields} | {"CONFIG"}
+    for variable in os.environ:
+        if variable.startswith("TIDEMARK_"):
+            group = variable.removeprefix("TIDEMARK_").partition("__")[0]
+            if group.upper() not in known:
+                raise WrongSettings(f"{variable}: no group of settings is called {group!r}; known are {sorted(known)}")
+    try:
+        return Settings(**(overrides or {}))
+    except ValidationError as error:
+        raise WrongSettings("; ".join(_sentence(dict(row)) for row in error.errors())) from error
+    except ValueError as error:
+        raise WrongSettings(f"{config}: {error}") from error
+
+
+def environment(settings: Settings, *, secrets: bool = True) -> dict[str, str]:
+    """Return the `TIDEMARK_*` variables that give another process these settings: those that are not the default."""
+    variables = {}
+    for group in type(settings).model_fields:
+        values: Group = getattr(settings, group)
+        for name, info in type(values).model_fields.items():
+            value = getattr(values, name)
+            if value == info.default:
+                continue
+            if isinstance(value, SecretStr):
+                if not secrets:
+                    continue
+                text = value.get_secret_value()
+            else:
+                text = values.model_dump(mode="json")[name]
+            if text is not None:
+                variables[f"TIDEMARK_{group}__{name}".upper()] = str(text)
+    return variables
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    where = [str(part) for part in error["loc"]]
+    name = f"TIDEMARK_{'__'.join(where)}".upper() if where else "settings"
+    return f"{name}: {error['msg']}"
