@@ -1,0 +1,85 @@
+"""Kafka clients built from the settings, and the one place that translates their errors."""
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError, KafkaError, RequestTimedOutError
+
+from services.settings import KafkaSettings
+
+PRODUCER_BATCH_BYTES = 1_000_000
+PRODUCER_REQUEST_BYTES = 2_200_000
+"""Above the 2 MiB of a dead letter: the largest source record and our headers."""
+
+
+class KafkaUnavailable(Exception):
+    """Kafka is away or busy now: try again later."""
+
+
+class KafkaRefused(Exception):
+    """Kafka holds or answers what Tidemark cannot go on with; the message names the remedy."""
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turn a client error into `KafkaUnavailable` or `KafkaRefused`, with what was being done."""
+    try:
+        yield
+    except (KafkaConnectionError, RequestTimedOutError) as error:
+        raise KafkaUnavailable(f"{doing}: {error}") from error
+    except KafkaError as error:
+        kind = KafkaUnavailable if error.retriable else KafkaRefused
+        raise kind(f"{doing}: {error}") from error
+
+
+def client_options(settings: KafkaSettings) -> dict[str, Any]:
+    """Return what every client of this deployment is built with."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap_servers,
+        "security_protocol": settings.security_protocol,
+        "request_timeout_ms": int(settings.request_timeout * 1000),
+    }
+    if settings.security_protocol.startswith("SASL"):
+        password = settings.sasl_password
+        options |= {
+            "sasl_mechanism": settings.sasl_mechanism,
+            "sasl_plain_username": settings.sasl_username,
+            "sasl_plain_password": password.get_secret_value() if password else None,
+        }
+    if settings.security_protocol.endswith("SSL"):
+        options["ssl_context"] = ssl_context(settings)
+    return options
+
+
+def ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=settings.ssl_ca_file)
+    if settings.ssl_certificate_file is not None:
+        context.load_cert_chain(settings.ssl_certificate_file, settings.ssl_key_file)
+    return context
+
+
+def make_consumer(
+    settings: KafkaSettings, *topics: str, group_id: str | None = None, **options: Any
+) -> AIOKafkaConsumer:
+    """Return a consumer, not started; it never commits by itself and begins at the earliest record."""
+    defaults: dict[str, Any] = {"enable_auto_commit": False, "auto_offset_reset": "earliest"}
+    return AIOKafkaConsumer(*topics, group_id=group_id, **client_options(settings), **(defaults | options))
+
+
+def make_producer(settings: KafkaSettings, **options: Any) -> AIOKafkaProducer:
+    """Return a producer, not started: `acks=all`, idempotent unless the settings say otherwise."""
+    defaults: dict[str, Any] = {
+        "acks": "all",
+        "enable_idempotence": settings.idempotence,
+        "max_batch_size": PRODUCER_BATCH_BYTES,
+        "max_request_size": PRODUCER_REQUEST_BYTES,
+    }
+    return AIOKafkaProducer(**client_options(settings), **(defaults | options))
+
+
+def make_admin(settings: KafkaSettings) -> AIOKafkaAdminClient:
+    return AIOKafkaAdminClient(**client_options(settings))

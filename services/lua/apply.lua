@@ -1,0 +1,47 @@
+-- Applies one run of frames to a partition once, or changes nothing.
+-- KEYS[1]  state hash of the partition; all keys named in ARGV[4] carry the same hash tag
+-- ARGV[1]  epoch that the run was folded on
+-- ARGV[2]  offset of the run's first frame; ARGV[3] of its last
+-- ARGV[4]  msgpack {state, hashes, expiry, sets, living, lifetime}:
+--            state    {field, value, ...} of the state hash, 'cur' and 'frame' among them
+--            hashes   {{key, field, value, ...}, ...}  absolute values, at most 4,000 entries a group
+--            expiry   {UNIX seconds, ...} one a hash, set when the hash is new; 0 for never
+--            sets     {{key, integer, ...}, ...}       to add
+--            living   {{key, field, value, ...}, ...}  hashes that live as long as the sets
+--            lifetime seconds from now that sets and living hashes are kept; 0 for ever
+-- answer   {'APPLIED'} | {'DUP', cur} | {'GAP', cur} | {'EPOCH', epoch or ''}
+-- Everything it writes was read, and so type-checked, at the same epoch and cur (read.lua): no write can fail
+-- halfway but for lack of memory, which Redis refuses before a script's first write.
+local state = redis.call('HMGET', KEYS[1], 'epoch', 'cur')
+if state[1] ~= ARGV[1] then
+  return {'EPOCH', state[1] or ''}
+end
+local cur, first = tonumber(state[2]), tonumber(ARGV[2])
+if first <= cur then
+  return {'DUP', state[2]}
+end
+if first > cur + 1 then
+  return {'GAP', state[2]}
+end
+local run = cmsgpack.unpack(ARGV[4])
+local lifetime = run[6]
+redis.call('HSET', KEYS[1], unpack(run[1]))
+for i, group in ipairs(run[2]) do
+  local added = redis.call('HSET', unpack(group))
+  if run[3][i] > 0 and added * 2 == #group - 1 then
+    redis.call('EXPIREAT', group[1], run[3][i])
+  end
+end
+for _, group in ipairs(run[4]) do
+  redis.call('SADD', unpack(group))
+  if lifetime > 0 then
+    redis.call('EXPIRE', group[1], lifetime)
+  end
+end
+for _, group in ipairs(run[5]) do
+  redis.call('HSET', unpack(group))
+  if lifetime > 0 then
+    redis.call('EXPIRE', group[1], lifetime)
+  end
+end
+return {'APPLIED'}

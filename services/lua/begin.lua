@@ -1,0 +1,8 @@
+-- Creates the state of a partition that has none.
+-- KEYS[1]  state hash of the partition
+-- ARGV     field, value, ... of the new state
+-- answer   the state that stands there now, as a flat field, value, ... array
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('HSET', KEYS[1], unpack(ARGV))
+end
+return redis.call('HGETALL', KEYS[1])

@@ -1,0 +1,75 @@
+"""The state of a partition as the fields of its Redis hash, and back.
+
+Fields: `epoch`, `cur` (applied offset), `frame` (its id, absent before the first), `partitions` (P), `fingerprint`,
+`n:TOPIC` (how many partitions a source topic has), `s:TOPIC/PARTITION` (`next offset,read up to ms`, the second part
+empty when unknown).
+"""
+
+from collections.abc import Iterable, Mapping
+
+from services.counters import ApplyRequest, PartitionState, SourcePosition
+from services.identifiers import Epoch, FrameId, FrameOffset
+
+_TOPIC = "n:"
+_SOURCE = "s:"
+
+
+def write_state(state: PartitionState) -> list[str]:
+    """Return a whole state as field, value, field, value, …."""
+    fields = ["epoch", str(state.epoch), "cur", str(state.applied_offset)]
+    fields += ["partitions", str(state.partitions), "fingerprint", state.fingerprint]
+    if state.frame_id is not None:
+        fields += ["frame", str(state.frame_id)]
+    return fields + _write_sources(state.source_partitions, state.sources)
+
+
+def write_progress(request: ApplyRequest) -> list[str]:
+    """Return what a run changes of the state, in the same form."""
+    fields = ["cur", str(request.last), "frame", str(request.frame_id)]
+    return fields + _write_sources(request.source_partitions, request.sources)
+
+
+def read_state(fields: Mapping[bytes, bytes]) -> PartitionState | None:
+    """Return the state that a hash's fields hold, None when there are none.
+
+    Raises:
+        KeyError, ValueError: the fields are not a state.
+    """
+    if not fields:
+        return None
+    names = {name.decode(): value.decode() for name, value in fields.items()}
+    frame = names.get("frame")
+    return PartitionState(
+        epoch=Epoch(int(names["epoch"])),
+        applied_offset=FrameOffset(int(names["cur"])),
+        frame_id=None if frame is None else FrameId(int(frame)),
+        partitions=int(names["partitions"]),
+        fingerprint=names["fingerprint"],
+        source_partitions={
+            name.removeprefix(_TOPIC): int(value) for name, value in names.items() if name.startswith(_TOPIC)
+        },
+        sources=dict(_read_sources(names)),
+    )
+
+
+def _write_sources(topics: Mapping[str, int], sources: Mapping[tuple[str, int], SourcePosition]) -> list[str]:
+    fields = []
+    for topic, count in topics.items():
+        fields += [f"{_TOPIC}{topic}", str(count)]
+    for (topic, partition), position in sources.items():
+        read_up_to = "" if position.read_up_to_ms is None else str(position.read_up_to_ms)
+        fields += [f"{_SOURCE}{topic}/{partition}", f"{position.next_offset},{read_up_to}"]
+    return fields
+
+
+def _read_sources(names: Mapping[str, str]) -> Iterable[tuple[tuple[str, int], SourcePosition]]:
+    for name, value in names.items():
+        if name.startswith(_SOURCE):
+            topic, _, partition = name.removeprefix(_SOURCE).rpartition("/")
+            next_offset, _, read_up_to = value.partition(",")
+            yield (
+                (topic, int(partition)),
+                SourcePosition(
+                    next_offset=int(next_offset), read_up_to_ms=int(read_up_to) if read_up_to else None
+                ),
+            )

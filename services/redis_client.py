@@ -1,0 +1,77 @@
+"""Redis clients built from the settings, and the one place that translates their errors."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    ClusterDownError,
+    ConnectionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TimeoutError,
+    TryAgainError,
+)
+
+from services.counters import StoreRefused, StoreUnavailable
+from services.settings import RedisSettings
+
+_PASSING = (
+    ConnectionError,
+    TimeoutError,
+    BusyLoadingError,
+    ReadOnlyError,
+    OutOfMemoryError,
+    ClusterDownError,
+    TryAgainError,
+    OSError,
+)
+_PASSING_ANSWERS = ("LOADING", "READONLY", "OOM", "BUSY", "MASTERDOWN", "NOREPLICAS", "MISCONF", "CLUSTERDOWN")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn a client error into `StoreUnavailable` (may pass) or `StoreRefused` (will not)."""
+    try:
+        yield
+    except (AuthenticationError, AuthorizationError) as error:
+        raise StoreRefused(f"Redis refused the credentials of redis.url: {error}") from error
+    except _PASSING as error:
+        raise StoreUnavailable(f"Redis is away: {error}") from error
+    except ResponseError as error:
+        if str(error).startswith(_PASSING_ANSWERS) or "-OOM " in str(error) or "OOM command" in str(error):
+            raise StoreUnavailable(f"Redis cannot do it now: {error}") from error
+        raise StoreRefused(f"Redis refused a command: {error}") from error
+    except RedisError as error:
+        raise StoreRefused(f"Redis failed: {error}") from error
+
+
+def connect(
+    settings: RedisSettings, *, timeout_s: float | None = None, connections: int = 16, name: str = "tidemark"
+) -> Redis:
+    """Return a client; nothing is sent before its first call, and it retries nothing by itself.
+
+    Args:
+        timeout_s: of one call, of waiting for a connection, and of connecting; the settings' if None.
+        connections: the most at once.
+        name: shown by CLIENT LIST.
+    """
+    timeout = settings.timeout if timeout_s is None else timeout_s
+    pool = BlockingConnectionPool.from_url(
+        settings.url,
+        max_connections=connections,
+        timeout=timeout,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),
+        client_name=name,
+    )
+    return Redis(connection_pool=pool)
