@@ -1,0 +1,184 @@
+"""The four topics: what each must look like, created and checked; and where their logs end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential
+
+from services.kafka import KafkaRefused, KafkaUnavailable, make_admin, make_consumer, translated
+from services.settings import Settings
+from services.topic_plan import Difference, Found, TopicPlan, compare, topic_plans
+
+START_LIMIT_S: Final = 60.0
+"""How long a start waits for Kafka, which may be starting too."""
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cluster:
+    brokers: int
+    topics: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+
+
+async def create_missing(settings: Settings, *, within_s: float = START_LIMIT_S) -> list[str]:
+    """Create the topics that are not there; return their names, in the order of design.md.
+
+    Returns when every broker asked shows them all. An existing topic is left as it is: see `check`.
+
+    Raises:
+        KafkaUnavailable: Kafka did not answer within `within_s`.
+        KafkaRefused: Kafka would not create one.
+    """
+    return await _when_kafka_answers(settings, lambda admin: _create_missing(admin, topic_plans(settings)), within_s)
+
+
+async def check(settings: Settings, *, within_s: float = START_LIMIT_S) -> list[Difference]:
+    """Return how the topics differ from the settings, what cannot be checked on this broker included.
+
+    Raises:
+        KafkaUnavailable: Kafka did not answer within `within_s`.
+    """
+    return await _when_kafka_answers(settings, lambda admin: _check(admin, topic_plans(settings)), within_s)
+
+
+async def check_frames(settings: Settings, *, within_s: float = START_LIMIT_S) -> None:
+    """Refuse a frames topic on which nothing may be applied: missing, another partition count, or compacted.
+
+    Raises:
+        KafkaRefused: one sentence that names the difference and the remedy.
+        KafkaUnavailable: Kafka did not answer within `within_s`.
+    """
+    plan = next(plan for plan in topic_plans(settings) if plan.name == settings.topics.frames)
+    differences = await _when_kafka_answers(settings, lambda admin: _check(admin, [plan]), within_s)
+    fatal = [difference for difference in differences if difference.fatal]
+    if fatal:
+        raise KafkaRefused("; ".join(difference.sentence() for difference in fatal))
+
+
+async def end_offsets(settings: Settings, topic: str) -> dict[int, int] | None:
+    """Return each partition's end offset (of the next record), or None when the topic does not exist.
+
+    A topic is never asked for by name before it is known to exist: brokers may create what is asked for.
+
+    Raises:
+        KafkaUnavailable: Kafka does not answer.
+    """
+    consumer = make_consumer(settings.kafka)
+    with translated(f"reading the end of {topic}"):
+        try:
+            await consumer.start()
+            if topic not in await consumer.topics():
+                return None
+            partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+            ends = await consumer.end_offsets(partitions)
+        finally:
+            await consumer.stop()
+    return {partition.partition: end for partition, end in sorted(ends.items())}
+
+
+@asynccontextmanager
+async def _connected(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = make_admin(settings.kafka)
+    try:
+        await admin.start()
+        yield admin
+    finally:
+        await admin.close()
+
+
+async def _when_kafka_answers(
+    settings: Settings, ask: Callable[[AIOKafkaAdminClient], Awaitable[Answer]], within_s: float
+) -> Answer:
+    """Ask, and ask again with growing pauses while Kafka is away, until `within_s` have passed."""
+    attempts = AsyncRetrying(
+        retry=retry_if_exception_type(KafkaUnavailable),
+        stop=stop_after_delay(within_s),
+        wait=wait_exponential(multiplier=0.1, max=2.0),
+        reraise=True,
+    )
+    try:
+        async for attempt in attempts:
+            with attempt, translated("Kafka's topics"):
+                try:
+                    async with _connected(settings) as admin:
+                        return await ask(admin)
+                except TimeoutError as error:
+                    raise KafkaUnavailable("Kafka's topics: no answer in time") from error
+    except KafkaUnavailable as error:
+        address = settings.kafka.bootstrap_servers
+        raise KafkaUnavailable(f"Kafka at {address} did not answer for {within_s:g} s: {error}") from error
+    raise AssertionError("a retry ends with an answer or an error")
+
+
+async def _create_missing(admin: AIOKafkaAdminClient, plans: Sequence[TopicPlan]) -> list[str]:
+    cluster = await _describe(admin)
+    missing = [plan for plan in plans if plan.name not in cluster.topics]
+    if not missing:
+        return []
+    topics = [
+        NewTopic(plan.name, plan.partitions, plan.replication, topic_configs=dict(plan.config)) for plan in missing
+    ]
+    response = await admin.create_topics(topics)
+    for name, code, text in response.topic_errors:
+        error = for_code(code)
+        # Another process may have created it between the look and the call; that is what was wanted.
+        if code and error is not TopicAlreadyExistsError:
+            kind = KafkaUnavailable if getattr(error, "retriable", False) else KafkaRefused
+            raise kind(f"Kafka would not create {name}: {error.__name__}: {text or error.description}")
+    await _until_visible(admin, [plan.name for plan in missing])
+    return [plan.name for plan in missing]
+
+
+async def _until_visible(admin: AIOKafkaAdminClient, names: Sequence[str], attempts: int = 100) -> None:
+    """Wait until the topics have leaders everywhere: a producer's first send would otherwise meet errors."""
+    for _ in range(attempts):
+        topics = (await _describe(admin)).topics
+        if all(name in topics and all(row["leader"] >= 0 for row in topics[name]) for name in names):
+            return
+        await asyncio.sleep(0.1)
+    raise KafkaUnavailable(f"created {', '.join(names)}, but they have no leaders yet")
+
+
+async def _check(admin: AIOKafkaAdminClient, plans: Sequence[TopicPlan]) -> list[Difference]:
+    cluster = await _describe(admin)
+    differences: list[Difference] = []
+    for plan in plans:
+        found = None
+        if plan.name in cluster.topics:
+            rows = cluster.topics[plan.name]
+            replication = min((len(set(row["replicas"])) for row in rows), default=0)
+            config = await _config(admin, plan.name)
+            found = Found(partitions=len(rows), replication=replication, config=config)
+        differences.extend(compare(plan, found, brokers=cluster.brokers))
+    return differences
+
+
+async def _describe(admin: AIOKafkaAdminClient) -> _Cluster:
+    """Return the brokers and all topics. Asked for by name, a missing topic would be created by some brokers."""
+    topics = {row["topic"]: row["partitions"] for row in await admin.describe_topics() if not row["error_code"]}
+    cluster = await admin.describe_cluster()
+    if cluster["controller_id"] < 0:
+        raise KafkaUnavailable("Kafka has no controller yet")
+    return _Cluster(brokers=len(cluster["brokers"]), topics=topics)
+
+
+async def _config(admin: AIOKafkaAdminClient, topic: str) -> Mapping[str, str] | None:
+    """Return the topic's effective configuration; None when the broker does not say (not allowed, or cannot)."""
+    try:
+        # The key list stays empty: the embedded broker closes the connection on a request that names keys.
+        responses = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+    except KafkaError:
+        return None
+    for response in responses:
+        for code, _, _, name, entries in response.resources:
+            if not code and name == topic:
+                return {entry[0]: entry[1] for entry in entries}
+    return None
