@@ -1,0 +1,172 @@
+"""`/healthz`, `/readyz` and `/metrics` of one process, from a thread of its own, so that a blocked event loop is seen.
+
+Healthy means that the event loop turns; a dependency that is away makes a process not ready, never unhealthy
+(restarting it would not bring the dependency back).
+"""
+
+import asyncio
+import json
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Final
+
+from services.clock import monotonic_s
+from services.telemetry import Telemetry
+
+BEAT_INTERVAL_S: Final = 1.0
+STUCK_AFTER_S: Final = 10.0
+
+Page = tuple[HTTPStatus, str, bytes]
+"""Status, content type and body."""
+
+
+class HealthServer:
+    """Serves a process's health; its methods may be called from any thread.
+
+    Args:
+        port: 0 takes a free one; `address` says which.
+        address_file: gets `host:port` while the server runs.
+        stuck_after_s: age of the last beat from which `/healthz` answers 503.
+    """
+
+    def __init__(
+        self,
+        telemetry: Telemetry,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        address_file: Path | None = None,
+        *,
+        stuck_after_s: float = STUCK_AFTER_S,
+    ) -> None:
+        self._telemetry = telemetry
+        self._bind = (host, port)
+        self._address_file = address_file
+        self._stuck_after_s = stuck_after_s
+        self._last_beat_s = monotonic_s()
+        self._parts: dict[str, str | None] = {}
+        self._lock = threading.Lock()
+        self._server: ThreadingHTTPServer | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def address(self) -> str:
+        """`host:port` of the running server."""
+        if self._server is None:
+            raise RuntimeError("the health server is not running")
+        host, port = self._server.server_address[:2]
+        return f"{host!s}:{port}"
+
+    def start(self) -> None:
+        """Listen, and write the address file.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        self.beat()
+        self._server = _Server(self._bind, _handler(self))
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="health", daemon=True)
+        self._thread.start()
+        if self._address_file is not None:
+            _write_whole(self._address_file, self.address + "\n")
+
+    def stop(self) -> None:
+        """Stop listening and take the address file away; a second call does nothing."""
+        if self._server is None or self._thread is None:
+            return
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+        self._server = self._thread = None
+        if self._address_file is not None:
+            self._address_file.unlink(missing_ok=True)
+
+    def beat(self) -> None:
+        """Say that the event loop turns."""
+        self._last_beat_s = monotonic_s()
+
+    def not_ready(self, part: str, why: str) -> None:
+        """Name a part that the process needs and does not have; `why` is one sentence without secrets."""
+        with self._lock:
+            self._parts[part] = why
+
+    def ready(self, part: str) -> None:
+        """Say that a part is there."""
+        with self._lock:
+            self._parts[part] = None
+
+    def page(self, path: str) -> Page:
+        """Return what a GET of the path answers."""
+        match path.partition("?")[0]:
+            case "/healthz":
+                return self._healthz()
+            case "/readyz":
+                return self._readyz()
+            case "/metrics":
+                content_type, body = self._telemetry.exposition()
+                return HTTPStatus.OK, content_type, body
+            case _:
+                return _json(HTTPStatus.NOT_FOUND, {"error": "there are /healthz, /readyz and /metrics"})
+
+    def _healthz(self) -> Page:
+        silent_s = monotonic_s() - self._last_beat_s
+        if silent_s > self._stuck_after_s:
+            return _json(
+                HTTPStatus.SERVICE_UNAVAILABLE, {"stuck": f"the event loop has not turned for {silent_s:.1f} s"}
+            )
+        return _json(HTTPStatus.OK, {"status": "healthy"})
+
+    def _readyz(self) -> Page:
+        with self._lock:
+            missing = {part: why for part, why in self._parts.items() if why is not None}
+        if missing:
+            return _json(HTTPStatus.SERVICE_UNAVAILABLE, missing)
+        return _json(HTTPStatus.OK, {"status": "ready"})
+
+
+async def keep_beating(health: HealthServer) -> None:
+    """Beat every second until cancelled; run it as a task of the event loop that is watched."""
+    while True:
+        health.beat()
+        await asyncio.sleep(BEAT_INTERVAL_S)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: a prober that hangs up early is no event."""
+
+
+def _handler(health: HealthServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 5  # seconds for a client to send its request, so that a silent one holds no thread
+
+        def do_GET(self) -> None:
+            status, content_type, body = health.page(self.path)
+            self.send_response(status)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_HEAD = do_GET
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing: probes come every few seconds."""
+
+    return Handler
+
+
+def _json(status: HTTPStatus, members: dict[str, str]) -> Page:
+    return status, "application/json", json.dumps(members).encode()
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file so that a reader sees all of it or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(path.name + ".new")
+    draft.write_text(text)
+    draft.replace(path)

@@ -1,0 +1,90 @@
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+
+from services import health as health_module
+from services.clock import monotonic_s
+from services.health import HealthServer, keep_beating
+from services.telemetry import Telemetry
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[HealthServer]:
+    running = HealthServer(Telemetry("api"), address_file=tmp_path / "sub" / "address")
+    running.start()
+    yield running
+    running.stop()
+
+
+def ask(server: HealthServer, path: str, method: str = "GET") -> tuple[int, bytes]:
+    request = Request(f"http://{server.address}{path}", method=method)
+    try:
+        with urlopen(request, timeout=5) as answer:
+            return answer.status, answer.read()
+    except HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def test_the_address_file_holds_the_address_while_the_server_runs(tmp_path: Path) -> None:
+    file = tmp_path / "address"
+    server = HealthServer(Telemetry("api"), address_file=file)
+    server.start()
+    assert file.read_text() == server.address + "\n"
+    server.stop()
+    server.stop()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_healthy_while_it_beats_and_stuck_when_it_does_not(
+    server: HealthServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ask(server, "/healthz") == (200, b'{"status": "healthy"}')
+    now_s = monotonic_s()
+    monkeypatch.setattr(health_module, "monotonic_s", lambda: now_s + 10.5)
+    status, body = ask(server, "/healthz")
+    assert status == 503
+    assert "has not turned" in json.loads(body)["stuck"]
+    server.beat()
+    assert ask(server, "/healthz")[0] == 200
+
+
+def test_ready_only_when_every_part_ever_named_is(server: HealthServer) -> None:
+    assert ask(server, "/readyz")[0] == 200
+    server.not_ready("redis", "does not answer")
+    server.not_ready("kafka", "does not answer")
+    server.ready("kafka")
+    status, body = ask(server, "/readyz")
+    assert (status, json.loads(body)) == (503, {"redis": "does not answer"})
+    assert ask(server, "/healthz")[0] == 200
+    server.ready("redis")
+    assert ask(server, "/readyz")[0] == 200
+
+
+def test_metrics_are_served_and_a_head_has_no_body(server: HealthServer) -> None:
+    status, body = ask(server, "/metrics")
+    assert status == 200
+    assert b"tidemark_build_info" in body
+    assert ask(server, "/metrics", method="HEAD") == (200, b"")
+
+
+def test_other_paths_and_methods_are_refused(server: HealthServer) -> None:
+    assert ask(server, "/")[0] == 404
+    assert ask(server, "/healthz", method="POST")[0] == 501
+
+
+async def test_keep_beating_beats_until_cancelled(server: HealthServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    beats = asyncio.Queue[None]()
+    monkeypatch.setattr(health_module, "BEAT_INTERVAL_S", 0.001)
+    monkeypatch.setattr(server, "beat", lambda: beats.put_nowait(None))
+    task = asyncio.create_task(keep_beating(server))
+    for _ in range(3):
+        await asyncio.wait_for(beats.get(), timeout=5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
