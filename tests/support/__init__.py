@@ -1,0 +1,1 @@
+"""What the tests stand on: server starters, generators and an oracle that knows nothing of the product."""

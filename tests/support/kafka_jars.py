@@ -1,0 +1,82 @@
+"""Apache Kafka's jars: resolved once through Maven into a cache directory, named after the pom that asked for them."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+POM = Path(__file__).with_name("kafka") / "pom.xml"
+_RESOLVE_SECONDS = 300
+_OLDEST_JAVA = 17
+
+
+class NoApacheKafka(Exception):
+    """Apache Kafka cannot be had on this machine; the text is the remedy in one sentence."""
+
+
+def kafka_version() -> str:
+    found = re.search(r"<kafka\.version>(.+?)</kafka\.version>", POM.read_text())
+    if found is None:
+        raise NoApacheKafka(f"{POM.name} names no kafka.version")
+    return found[1]
+
+
+def java() -> Path:
+    """Return a Java of version 17 or later, from JAVA_HOME or the PATH."""
+    home = os.environ.get("JAVA_HOME")
+    program = shutil.which("java", path=f"{home}/bin") if home else None
+    program = program or shutil.which("java")
+    if program is None:
+        raise NoApacheKafka("install Java 17 or later (apt-get install openjdk-17-jre-headless)")
+    written = subprocess.run([program, "-version"], capture_output=True, text=True, timeout=30, check=False).stderr
+    version = re.search(r'version "(\d+)', written)
+    if version is None or int(version[1]) < _OLDEST_JAVA:
+        raise NoApacheKafka(f"install Java {_OLDEST_JAVA} or later: this one says {written.splitlines()[:1]}")
+    return Path(program)
+
+
+def jar_directory() -> Path:
+    """Where the jars are or will be; the directory exists only when it is complete."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    digest = hashlib.sha256(POM.read_bytes()).hexdigest()[:8]
+    return cache / "tidemark" / f"kafka-{kafka_version()}-{digest}"
+
+
+def available() -> bool:
+    """Whether `resolve` can be expected to succeed: Java, and the jars or a Maven to fetch them with."""
+    try:
+        java()
+    except NoApacheKafka:
+        return False
+    return jar_directory().is_dir() or shutil.which("mvn") is not None
+
+
+def resolve() -> Path:
+    """Return the jar directory, filled through Maven the first time (54 MB)."""
+    target = jar_directory()
+    if target.is_dir():
+        return target
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise NoApacheKafka("install Maven (apt-get install maven), which fetches Apache Kafka once")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        jars = Path(scratch) / "jars"
+        _copy_dependencies(maven, jars)
+        try:
+            jars.rename(target)
+        except OSError:  # another process resolved them meanwhile
+            if not target.is_dir():
+                raise
+    return target
+
+
+def _copy_dependencies(maven: str, jars: Path) -> None:
+    command = [maven, "--quiet", "--batch-mode", "--strict-checksums", "--file", str(POM)]
+    goal = ["dependency:copy-dependencies", f"-DoutputDirectory={jars}"]
+    done = subprocess.run([*command, *goal], capture_output=True, text=True, timeout=_RESOLVE_SECONDS, check=False)
+    if done.returncode != 0 or not any(jars.glob("kafka_*.jar")):
+        raise NoApacheKafka(f"Maven could not fetch Apache Kafka: {(done.stdout + done.stderr)[-2000:]}")

