@@ -45,13 +45,18 @@ def jar_directory() -> Path:
     return cache / "tidemark" / f"kafka-{kafka_version()}-{digest}"
 
 
-def available() -> bool:
-    """Whether `resolve` can be expected to succeed: Java, and the jars or a Maven to fetch them with."""
-    try:
-        java()
-    except NoApacheKafka:
-        return False
-    return jar_directory().is_dir() or shutil.which("mvn") is not None
+def check() -> None:
+    """Raise NoApacheKafka where `resolve` and a broker on its jars could not work."""
+    java()
+    if not jar_directory().is_dir():
+        _maven()
+
+
+def _maven() -> str:
+    program = shutil.which("mvn")
+    if program is None:
+        raise NoApacheKafka("install Maven (apt-get install maven), which fetches Apache Kafka once")
+    return program
 
 
 def resolve() -> Path:
@@ -59,9 +64,7 @@ def resolve() -> Path:
     target = jar_directory()
     if target.is_dir():
         return target
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise NoApacheKafka("install Maven (apt-get install maven), which fetches Apache Kafka once")
+    maven = _maven()
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         jars = Path(scratch) / "jars"

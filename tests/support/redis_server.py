@@ -1,7 +1,6 @@
 """A real Redis or Valkey as a child process, with the durability that Tidemark asks for."""
 
 import shutil
-import socket
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -9,6 +8,10 @@ from typing import Self
 
 from tests.support.child_process import ChildProcess, ServerDidNotStart
 from tests.support.ports import LOOPBACK, free_ports, listens
+from tests.support.probes import redis_answers
+
+# What Tidemark asks of a Redis: every write in a file within a second, nothing evicted, no snapshot beside it.
+DURABILITY = ("--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction", "--save", "")
 
 _START_SECONDS = 30
 _ATTEMPTS = 3
@@ -84,26 +87,11 @@ class RedisServer:
         self._child.wait_until(self._ready, seconds=_START_SECONDS)
 
     def _arguments(self) -> list[str | Path]:
-        return [
-            self.program,
-            *("--bind", LOOPBACK),
-            *("--port", str(self.port)),
-            *("--dir", self.directory),
-            *("--appendonly", "yes"),
-            *("--appendfsync", "everysec"),
-            *("--maxmemory-policy", "noeviction"),
-            *("--save", ""),
-        ]
+        place = ["--bind", LOOPBACK, "--port", str(self.port), "--dir", str(self.directory)]
+        return [self.program, *place, *DURABILITY]
 
     def _ready(self) -> bool:
-        if not listens(self.pid, self.port):
-            return False
-        try:
-            with socket.create_connection((LOOPBACK, self.port), timeout=1) as connection:
-                connection.sendall(b"PING\r\n")
-                return connection.recv(64).startswith(b"+PONG")
-        except OSError:
-            return False
+        return listens(self.pid, self.port) and redis_answers(LOOPBACK, self.port)
 
     def stop(self) -> None:
         if self._child is not None:
