@@ -1,10 +1,11 @@
-"""A server as a child process: started with a log file, waited for with a deadline, stopped or killed by its own pid."""
+"""A server as a child process: started with a log, waited for with a deadline, stopped or killed by its own pid."""
 
 import atexit
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 _POLL_SECONDS = 0.02
@@ -56,10 +57,8 @@ class ChildProcess:
         """Ask with SIGTERM, and kill what has not ended in time."""
         if self.running:
             self._process.send_signal(signal.SIGTERM)
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 self._process.wait(seconds)
-            except subprocess.TimeoutExpired:
-                pass
         self.kill()
 
     def kill(self) -> None:

