@@ -1,0 +1,125 @@
+"""Is a record an event of the contract? The one judge of it, quick for good ones. Pure.
+
+Most of the contract is checked by msgspec while it decodes; the rest here, from what is remembered of earlier events.
+What the quick way does not pass is looked at again by `ingest.diagnosis`, which alone gives reasons.
+
+Duplicate keys: msgspec silently keeps the last of two equal keys. So the decoded event is written again, compactly
+and without what is at its default, which takes the fewest bytes that this event can take: a text written again escapes
+only what must be escaped, in the shortest way, and a number has no sign or leading zero.
+
+- As long as the record: nothing can be in the record that is not in the event, so no key is there twice.
+- Else, no backslash in the record, so that every `"` bounds a text: as many `"` as in the event written again means as
+  many keys and texts. A second equal key, an unknown key that was ignored, a null or an explicit "" would add some.
+- Else the record is parsed strictly.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from ingest.diagnosis import diagnose
+from ingest.strict_json import has_duplicate_keys
+from ingest.time_reader import TimeReader
+from ingest.verdicts import AdmissionRules, Admitted, Rejected
+from services.dead_letters import Reason
+from services.event_rules import WrongTime, is_id_text, is_identity_text
+from services.events import ReceivedEvent, UnknownFields, received_decoder
+
+__all__ = ["Admission", "Admitted", "Rejected"]
+
+REMEMBERED_MAX: Final = 200_000
+"""Ids known to be good; at most 128 characters each (sources 256), so some tens of MB when full. Then anew."""
+
+NO_LIMIT_MS: Final = 2**62
+_new = tuple.__new__
+
+
+class Admission:
+    """Judges records one by one; remembers good ids and times, which changes no verdict.
+
+    Args:
+        unknown_fields: whether a field that the contract does not know is refused or passed over.
+        max_bytes: longest record.
+        max_age_ms: furthest that an event's time may lie behind its record's broker time; None: no limit.
+        max_ahead_ms: furthest that it may lie ahead.
+    """
+
+    def __init__(
+        self, unknown_fields: UnknownFields, max_bytes: int, max_age_ms: int | None, max_ahead_ms: int
+    ) -> None:
+        self._rules = AdmissionRules(
+            ignore_unknown=unknown_fields == "ignore",
+            max_bytes=max_bytes,
+            max_age_ms=max_age_ms,
+            max_ahead_ms=max_ahead_ms,
+        )
+        self._max_bytes = max_bytes
+        self._max_age_ms = NO_LIMIT_MS if max_age_ms is None else max_age_ms
+        self._max_ahead_ms = max_ahead_ms
+        self._decode = received_decoder(unknown_fields).decode
+        self._encode = msgspec.json.Encoder().encode
+        self._time_ms = TimeReader().read_ms
+        self._good_ids: set[str | None] = {None}
+        self._good_sources: set[str] = set()
+
+    def admit(
+        self, value: bytes | None, broker_ms: int, headers: Sequence[tuple[str, bytes]] = ()
+    ) -> Admitted | Rejected:
+        """Return the event, or why the record is none.
+
+        Args:
+            value: of the record.
+            broker_ms: the record's broker timestamp, which its age is judged by.
+            headers: of the record.
+        """
+        if value is None or len(value) > self._max_bytes:
+            return self._rejected(value, broker_ms, "no value, or too long")
+        try:
+            event = self._decode(value)
+            time_ms = self._time_ms(event.time)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError, WrongTime) as error:
+            return self._rejected(value, broker_ms, str(error))
+        good = self._good_ids
+        if not (
+            event.subject in good
+            and event.organizationid in good
+            and event.teamid in good
+            and event.source in self._good_sources
+            and event.id.isprintable()
+        ) and not self._are_ids_good(event):
+            return self._rejected(value, broker_ms, "an id breaks the contract")
+        if not broker_ms - self._max_age_ms <= time_ms <= broker_ms + self._max_ahead_ms:
+            return self._rejected(value, broker_ms, "the time is too far from the broker's")
+        written = self._encode(event)
+        if len(written) != len(value) and self._is_suspect(value, written):
+            rejected = diagnose(value, self._rules, broker_ms)
+            if rejected is not None:
+                return rejected
+        return _new(Admitted, (event.product, event, time_ms))
+
+    def _rejected(self, value: bytes | None, broker_ms: int, words: str) -> Rejected:
+        """Return the diagnosis; `words` stand in should it see no fault, so that a refused record stays refused."""
+        rejected = diagnose(value, self._rules, broker_ms)
+        return rejected or Rejected(reason=Reason.WRONG_TYPE, field=None, detail=words)
+
+    def _is_suspect(self, value: bytes, written: bytes) -> bool:
+        """Whether the record may hold a duplicate key, or what was ignored."""
+        if b"\\" not in value and value.count(b'"') == written.count(b'"'):
+            return False
+        return self._rules.ignore_unknown or has_duplicate_keys(value.decode())
+
+    def _are_ids_good(self, event: ReceivedEvent) -> bool:
+        """Check the ids that are not remembered, and remember them."""
+        ids = {event.subject, event.organizationid, event.teamid} - self._good_ids
+        if not all(text is None or is_id_text(text) for text in ids):
+            return False
+        if not (is_identity_text(event.source) and is_identity_text(event.id)):
+            return False
+        if len(self._good_ids) > REMEMBERED_MAX:
+            self._good_ids = {None}
+        if len(self._good_sources) > REMEMBERED_MAX:
+            self._good_sources = set()
+        self._good_ids |= ids
+        self._good_sources.add(event.source)
+        return True
