@@ -1,0 +1,32 @@
+PYTHON := .venv/bin/python
+LOCK := .venv/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-header --no-annotate $(UPGRADE)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test bench demo lock
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: ## make .venv from requirements/dev.lock; does nothing while that and pyproject.toml stay the same
+	@sh deploy/setup.sh
+
+check: setup ## format, lint, types and import rules
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache
+
+test: setup ## all tests but the benchmark; ARGS="-k ingest" passes options to pytest
+	$(PYTHON) -m pytest $(ARGS)
+
+bench: setup ## the benchmark of two million events, on Apache Kafka and Redis
+	$(PYTHON) -m tests.bench $(ARGS)
+
+demo: setup ## the whole pipeline on embedded servers, with simulated traffic and a verdict
+	.venv/bin/tidemark demo $(ARGS)
+
+lock: setup ## make requirements/*.lock anew; UPGRADE=--upgrade takes the newest versions allowed
+	$(LOCK) --output-file requirements/runtime.lock
+	$(LOCK) --extra local --output-file requirements/local.lock
+	$(LOCK) --all-extras --output-file requirements/dev.lock
