@@ -86,7 +86,7 @@ def run(main: Callable[[], Coroutine[Any, Any, int]], *, deadline_s: float = STO
             return runner.run(main())
     except KeyboardInterrupt:  # before `stop_on_signals` was called
         return Exit.ORDERED_STOP
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  (the one broad except of a process)
         if (refusal := _refusal(error)) is not None:
             sys.stderr.write(f"{refusal}\n")
             return Exit.REFUSED

@@ -97,7 +97,7 @@ METRICS: Final = (
     _histogram("tidemark_api_seconds", "Time to answer a request, by route template.", _CALL_SECONDS, "route"),
     _gauge("tidemark_build_info", "Always 1; the labels say what is running.", "role", "version", "python"),
 )
-"""Every metric. A new one is a row here; `deploy/docs/metrics.md` is made from it (`python -m services.metrics_page`)."""
+"""Every metric. A new one is a row here; `services.metrics_page` makes `deploy/docs/metrics.md` from them."""
 
 
 class Telemetry:

@@ -1,0 +1,59 @@
+"""The query API as a process: `python -m query_api`, `tidemark run api`."""
+
+import asyncio
+import sys
+from contextlib import AsyncExitStack
+
+import structlog
+
+from query_api.app import create_app
+from query_api.serving import STORE, keep_looking_at_store, listen, look_at_store, serve
+from services.health import HealthServer, keep_beating
+from services.lifecycle import Exit, run, stop_on_signals
+from services.redis_client import connect
+from services.redis_counters import RedisCounterStore
+from services.settings import Settings, WrongSettings, load_settings
+from services.telemetry import Telemetry, configure_logs
+
+ROLE = "api"
+
+
+def main() -> int:
+    """Run the API until a signal, and return the exit code (`services.lifecycle.Exit`)."""
+    try:
+        settings = load_settings()
+    except WrongSettings as error:
+        sys.stderr.write(f"{error}\n")
+        return Exit.WRONG_SETTINGS
+    configure_logs(ROLE)
+    return run(lambda: _serve_until_signalled(settings))
+
+
+async def _serve_until_signalled(settings: Settings) -> int:
+    stop = await stop_on_signals()
+    api, partitions = settings.api, settings.topics.frames_partitions
+    async with AsyncExitStack() as stack:
+        client = connect(settings.redis, timeout_s=api.redis_timeout, connections=api.redis_connections)
+        stack.push_async_callback(client.aclose)
+        store = RedisCounterStore(client, partitions)
+        telemetry = Telemetry(ROLE)
+        health = HealthServer(telemetry, api.host, api.health_port, api.address_file)
+        health.not_ready(STORE, "not asked yet")
+        bound = stack.enter_context(listen(api.host, api.port))
+        health.start()
+        stack.callback(health.stop)
+        # Refuses here what no waiting mends; a store that is away only keeps the API from being ready.
+        await look_at_store(store, partitions, health)
+        host, port = bound.getsockname()[:2]
+        structlog.get_logger().info("listening", host=host, port=port, health=health.address)
+        async with asyncio.TaskGroup() as beside:
+            watches = (keep_beating(health), keep_looking_at_store(store, partitions, health))
+            tasks = [beside.create_task(watch) for watch in watches]
+            await serve(create_app(store, settings, telemetry), bound, stop)
+            for task in tasks:
+                task.cancel()
+    return Exit.ORDERED_STOP
+
+
+if __name__ == "__main__":
+    sys.exit(main())

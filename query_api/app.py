@@ -1,0 +1,38 @@
+"""Puts the API together; no I/O happens here."""
+
+from collections.abc import Callable
+from functools import partial
+
+from fastapi import FastAPI
+
+from query_api.auth import caller_of
+from query_api.errors import install_error_handlers
+from query_api.observing import Observing
+from query_api.openapi import openapi_document
+from query_api.reading import UsageReader
+from query_api.routes.usage import usage_routes
+from services.clock import now_ms
+from services.counters import CounterStore
+from services.settings import ApiSettings, Settings
+from services.telemetry import Telemetry
+from services.tokens import TokenKey
+
+
+def create_app(
+    store: CounterStore, settings: Settings, telemetry: Telemetry, *, clock: Callable[[], int] = now_ms
+) -> FastAPI:
+    """Return the ASGI app that answers from a store; `clock` gives milliseconds since the epoch."""
+    reader = UsageReader(store, topics=settings.topics, events=settings.events, telemetry=telemetry, now_ms=clock)
+    app = FastAPI(openapi_url="/openapi.json", docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.openapi = partial(openapi_document, app)  # type: ignore[method-assign]
+    app.include_router(usage_routes(reader, caller_of(token_key(settings.api))))
+    install_error_handlers(app)
+    app.add_middleware(Observing, telemetry=telemetry)
+    return app
+
+
+def token_key(settings: ApiSettings) -> TokenKey:
+    """Return the key of the tokens that the API accepts."""
+    return TokenKey(
+        secret=settings.jwt_secret.get_secret_value(), issuer=settings.jwt_issuer, audience=settings.jwt_audience
+    )

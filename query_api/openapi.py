@@ -1,0 +1,67 @@
+"""What the served OpenAPI document says beyond the routes: the error answers, their headers, no 422."""
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from query_api.schemas.errors import Error
+from services.telemetry import running_version
+
+DESCRIPTION: Final = (
+    "Usage counted once per event. Every answer says with asOf how fresh it is. Ranges are half-open, in UTC, and"
+    " widened outward to whole hours where hours are kept, else to whole days: a block's from and to say what was"
+    " summed. A user is active in a product when the sum of its leading count (completions; interactions of chat and"
+    " agent; acceptedCount of instruct) is 1 or more; active is active in any product. Distinct users are exact and"
+    " must not be added up over blocks."
+)
+
+_SENTENCES: Final = {
+    400: "A parameter is missing or malformed, the range is too long, or it begins before what is kept.",
+    401: "The token is missing or not valid.",
+    403: "The token belongs to another organization.",
+    404: "No such organization, team or user.",
+    500: "Unforeseen failure.",
+    503: "The counters cannot be read at the moment.",
+}
+
+_HEADERS: Final[dict[int, dict[str, Any]]] = {
+    401: {"WWW-Authenticate": {"description": "The challenge.", "schema": {"type": "string"}}},
+    503: {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}},
+}
+
+_REQUEST_ID: Final[dict[str, Any]] = {
+    "description": "The request's X-Request-ID when it is 1 to 64 letters, digits and hyphens, else a new one.",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9-]{1,64}$"},
+}
+
+
+def error_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of an operation that may answer with these errors."""
+    return {
+        status: {"model": Error, "description": _SENTENCES[status], "headers": _HEADERS.get(status, {})}
+        for status in statuses
+    }
+
+
+def openapi_document(app: FastAPI) -> dict[str, Any]:
+    """Return the document; made once, then kept by the app."""
+    if not app.openapi_schema:
+        document = get_openapi(
+            title="Tidemark usage", version=running_version(), description=DESCRIPTION, routes=app.routes
+        )
+        for path in document["paths"].values():
+            for operation in path.values():
+                _finish(operation["responses"])
+        for unused in ("HTTPValidationError", "ValidationError"):
+            document["components"]["schemas"].pop(unused, None)
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _finish(responses: dict[str, Any]) -> None:
+    """Take the framework's 422 away, which is a 400 here, and name the header that every answer has."""
+    responses.pop(str(HTTPStatus.UNPROCESSABLE_ENTITY.value), None)
+    for response in responses.values():
+        response.setdefault("headers", {})["X-Request-ID"] = _REQUEST_ID

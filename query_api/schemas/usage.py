@@ -1,0 +1,119 @@
+"""The answers of the usage calls: the contract's members, the later file's, and `asOf`."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import SkipJsonSchema
+
+from query_api.ranges import Granularity
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
+
+
+Count = Annotated[int, Field(ge=0)]
+
+Factor = Annotated[
+    float | SkipJsonSchema[None],
+    Field(exclude_if=lambda value: value is None, json_schema_extra=_without_default),
+]
+"""A ratio rounded half-up to 3 decimals; left out when its denominator is 0, never null."""
+
+Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, validate_by_name=True, validate_by_alias=True)
+
+
+class CodeCompletions(Answer):
+    """Accepted completions."""
+
+    active_users: Count
+    completions: Count
+    chars_completed: Count
+    keystrokes: Count
+    lines: Count
+    automation_factor: Factor = Field(None, description="charsCompleted / (charsCompleted + keystrokes)")
+
+
+class ChatUsage(Answer):
+    """Chat."""
+
+    active_users: Count
+    interactions: Count
+    useful_chat_interactions: Count
+    lines: Count
+    chars_completed: Count
+    chat_consumption_rate: Factor = Field(None, description="usefulChatInteractions / interactions")
+
+
+class AgentUsage(Answer):
+    """The agent; a member of the later contract."""
+
+    active_users: Count
+    interactions: Count
+    lines_added: Count
+    lines_added_accepted: Count
+    lines_removed: Count
+    lines_removed_accepted: Count
+
+
+class InstructUsage(Answer):
+    """Inline instructions; a member of the later contract."""
+
+    accepted_count: Count
+
+
+class UsageBlock(Answer):
+    """The sums of [from, to), which is what was summed: the asked range, widened outward to whole windows."""
+
+    from_: Instant = Field(alias="from")
+    to: Instant
+    active_users: Count = Field(description="Distinct users active in any product.")
+    productivity_factor: Factor = Field(
+        None,
+        description="(codeCompletions.charsCompleted + chat.charsCompleted) / (the same + codeCompletions.keystrokes)",
+    )
+    code_completions: CodeCompletions
+    chat: ChatUsage
+    agent: AgentUsage
+    instruct: InstructUsage
+
+
+class UsageContainer(Answer):
+    """The blocks, ascending and gapless; those that begin in the future are left out."""
+
+    granularity: Granularity
+    data: tuple[UsageBlock, ...]
+
+
+class UsageEnvelope(Answer):
+    """What every usage answer has."""
+
+    organization_id: str
+    from_: Instant = Field(alias="from", description="As asked, in UTC.")
+    to: Instant = Field(description="As asked, in UTC.")
+    usage: UsageContainer
+    as_of: Instant | None = Field(
+        description="Every event that reached Tidemark before this instant is in the numbers, or was refused;"
+        " null while that is unknown."
+    )
+
+
+class OrgUsageResponse(UsageEnvelope):
+    """Usage of an organization."""
+
+
+class TeamUsageResponse(UsageEnvelope):
+    """Usage of a team."""
+
+    team_id: str
+
+
+class UserUsageResponse(UsageEnvelope):
+    """Usage of a user."""
+
+    user_id: str
