@@ -1,0 +1,64 @@
+"""`tidemark run ROLE`: one role in this process."""
+
+import importlib
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated, Final, cast
+
+import typer
+
+from services.settings import DEVELOPMENT_SECRET, Settings, WrongSettings, load_settings
+
+
+class Role(StrEnum):
+    """What `run` can run."""
+
+    INGEST = "ingest"
+    AGGREGATOR = "aggregator"
+    API = "api"
+
+
+MODULES: Final = {
+    Role.INGEST: "ingest.__main__",
+    Role.AGGREGATOR: "aggregator.__main__",
+    Role.API: "query_api.__main__",
+}
+"""Looked up by name when called: the shared kit imports none of the roles (ADR 0001)."""
+
+
+def run(
+    role: Annotated[Role, typer.Argument(help="The role to run.", show_default=False)],
+    development: Annotated[
+        bool, typer.Option("--development", help="Accept the secrets that everybody knows; never in production.")
+    ] = False,
+) -> None:
+    """Run one role until SIGTERM or Ctrl-C; as many processes as you like of each.
+
+    Settings come from TIDEMARK_* variables and the TOML file that TIDEMARK_CONFIG names. It exits with 0 after an
+    ordered stop, 2 when a setting is wrong, 3 when it refuses to go on (one sentence says why), 1 after a bug.
+
+    Example: `TIDEMARK_EVENTS__IDENTITY_SECRET=… TIDEMARK_CONFIG=tidemark.toml tidemark run ingest`
+    """
+    settings = load_settings()
+    if not development:
+        refuse_known_secrets(role, settings)
+    main = cast(Callable[[], int], importlib.import_module(MODULES[role]).main)
+    raise typer.Exit(main())
+
+
+def refuse_known_secrets(role: Role, settings: Settings) -> None:
+    """Refuse a role that would rely on the secret that stands in the source.
+
+    Raises:
+        WrongSettings: with the variable to set.
+    """
+    if role is Role.API:
+        secret, variable, use = settings.api.jwt_secret, "TIDEMARK_API__JWT_SECRET", "signs the API's tokens"
+    else:
+        secret, variable = settings.events.identity_secret, "TIDEMARK_EVENTS__IDENTITY_SECRET"
+        use = "keys the identity hash"
+    if secret.get_secret_value() == DEVELOPMENT_SECRET:
+        raise WrongSettings(
+            f"{variable} is the development secret, which everybody knows, and it {use}:"
+            " set one of your own, or pass --development to try out"
+        )

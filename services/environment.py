@@ -1,0 +1,45 @@
+"""The environment of this process and of its children: the one place, beside the settings, that reads it."""
+
+import os
+import sysconfig
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import services
+from services.settings import CONFIG_VARIABLE, Settings, environment
+
+PREFIX = "TIDEMARK_"
+
+
+def given(group: str, name: str) -> bool:
+    """Return whether a setting was given, by its variable or in the TOML file, be it with the default's value."""
+    variable = f"{PREFIX}{group}__{name}".upper()
+    if any(each.upper() == variable for each in os.environ):
+        return True
+    config = os.environ.get(CONFIG_VARIABLE)
+    if not config or not Path(config).is_file():
+        return False
+    values = tomllib.loads(Path(config).read_text(encoding="utf-8")).get(group, {})
+    return isinstance(values, dict) and name in values
+
+
+def adopt(variables: Mapping[str, str]) -> None:
+    """Take over variables that this process does not have itself."""
+    for name, value in variables.items():
+        os.environ.setdefault(name, value)
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """Return the environment in which a child runs with exactly these settings, from the code that runs here."""
+    inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
+    return inherited | _python_path() | environment(settings)
+
+
+def _python_path() -> dict[str, str]:
+    """Return PYTHONPATH with the directory of our packages first, unless Python finds them there anyway."""
+    root = str(Path(services.__file__).resolve().parent.parent)
+    if root in {str(Path(place).resolve()) for place in sysconfig.get_paths().values()}:
+        return {}
+    others = os.environ.get("PYTHONPATH")
+    return {"PYTHONPATH": os.pathsep.join([root, others]) if others else root}
