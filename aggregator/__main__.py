@@ -1,0 +1,103 @@
+"""`python -m aggregator`: one aggregator worker."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+from aggregator.app import GROUP, build_app
+from aggregator.log_probe import LogProbe
+from aggregator.owner import Owner
+from aggregator.retrying import Retrying
+from services.counters import CounterStore
+from services.health import HealthServer, keep_beating
+from services.kafka import KafkaRefused, KafkaUnavailable
+from services.lifecycle import Exit, Refused, run, stop_on_signals
+from services.redis_checks import check_server
+from services.redis_client import connect
+from services.redis_counters import RedisCounterStore
+from services.settings import Settings, WrongSettings, load_settings
+from services.telemetry import Telemetry, configure_logs
+from services.topics import check_frames
+
+
+def main() -> int:
+    configure_logs("aggregator")
+    logging.getLogger("faust").setLevel(logging.WARNING)
+    try:
+        settings = load_settings()
+    except WrongSettings as error:
+        sys.stderr.write(f"{error}\n")
+        return Exit.WRONG_SETTINGS
+    return run(lambda: _main(settings))
+
+
+async def _main(settings: Settings) -> int:
+    telemetry = Telemetry("aggregator")
+    role = settings.aggregator
+    health = HealthServer(telemetry, port=role.port, address_file=role.address_file)
+    health.not_ready("assignment", "no partitions assigned yet")
+    stop = await stop_on_signals()
+    beating = asyncio.create_task(keep_beating(health))
+    health.start()
+    client = connect(settings.redis, name="tidemark-aggregator")
+    retrying = Retrying(telemetry, health)
+    try:
+        await retrying(lambda: check_server(client))
+        await check_frames(settings)
+        await _work(settings, RedisCounterStore(client, settings.topics.frames_partitions), retrying, telemetry, health, stop)
+    except (KafkaRefused, KafkaUnavailable) as error:
+        raise Refused(str(error)) from error
+    finally:
+        beating.cancel()
+        health.stop()
+        await client.aclose()
+    return Exit.ORDERED_STOP
+
+
+async def _work(
+    settings: Settings,
+    store: CounterStore,
+    retrying: Retrying,
+    telemetry: Telemetry,
+    health: HealthServer,
+    stop: asyncio.Event,
+) -> None:
+    """Run the Faust worker until the stop, or until one of its parts fails."""
+    probe = LogProbe(settings.kafka, settings.topics.frames)
+    await probe.start()
+    owner = Owner(settings, store, probe, retrying, telemetry, health)
+    app = build_app(settings, owner)
+    parts = [_task(owner.watch_store()), _task(owner.watch_log()), _task(app.start()), _task(_crashed(app))]
+    structlog.get_logger().info("started", group=GROUP, topic=settings.topics.frames)
+    ended = _task(stop.wait())
+    try:
+        while not ended.done():
+            # Faust's start returns when all is started; what else ends, ends the worker.
+            waiting = {ended, owner.failed, *(part for part in parts if not part.done())}
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for part in done:
+                part.result()
+    finally:
+        for task in (ended, *parts):
+            task.cancel()
+        await owner.release()
+        await app.stop()
+        await probe.stop()
+
+
+def _task(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    return asyncio.create_task(work)
+
+
+async def _crashed(app: Any) -> None:
+    """Raise what crashed Faust."""
+    await app._crashed.wait()
+    raise RuntimeError("the Faust worker crashed") from app.crash_reason
+
+
+if __name__ == "__main__":
+    sys.exit(main())

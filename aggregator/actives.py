@@ -1,0 +1,35 @@
+"""Bitmaps of active users: bit o of byte o // 8, the lowest first, is the member with ordinal o. Pure."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from services.frames import Column
+
+_NUMPY_FROM = 64
+"""Members from which setting bits by numpy is cheaper than one by one."""
+
+
+def with_ordinals(bitmap: bytes | None, ordinals: Sequence[int]) -> bytes:
+    """Return a bitmap with the members of these ordinals, at least one, in it."""
+    bits = bytearray(bitmap or b"")
+    missing = max(ordinals) // 8 + 1 - len(bits)
+    if missing > 0:
+        bits.extend(bytes(missing))
+    if len(ordinals) < _NUMPY_FROM:
+        for ordinal in ordinals:
+            bits[ordinal >> 3] |= 1 << (ordinal & 7)
+        return bytes(bits)
+    marks = np.zeros(len(bits) * 8, dtype=np.uint8)
+    marks[np.array(ordinals)] = 1
+    merged: bytes = (np.packbits(marks, bitorder="little") | np.frombuffer(bits, dtype=np.uint8)).tobytes()
+    return merged
+
+
+def by_row(rows: Column, ordinals: Column) -> dict[int, list[int]]:
+    """Return row -> ordinals of its members."""
+    order = np.argsort(rows, kind="stable")
+    rows, listed = rows[order], ordinals[order].tolist()
+    used, starts = np.unique(rows, return_index=True)
+    bounds = [*starts.tolist(), len(rows)]
+    return {row: listed[bounds[at] : bounds[at + 1]] for at, row in enumerate(used.tolist())}

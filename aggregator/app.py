@@ -1,0 +1,89 @@
+"""The Faust worker: a thin shell that hands every frame to the owner of its partition, in order.
+
+Nothing escapes the agent, it runs once a worker, and there are no tables: what Faust acknowledges or commits decides
+nothing (ADR 0004).
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from functools import partial
+
+import faust
+from faust.types import TP, EventT, StreamT
+from yarl import URL
+
+from aggregator.faust_transport import PositioningTransport
+from aggregator.owner import Owner
+from services.identifiers import FrameOffset, PartitionId
+from services.kafka import ssl_context
+from services.settings import KafkaSettings, Settings
+
+GROUP = "tidemark-aggregator"
+
+
+def build_app(settings: Settings, owner: Owner) -> faust.App:
+    """Return a Faust app, not started, that feeds `owner` from the frames topic."""
+    kafka = settings.kafka
+    broker = ";".join(f"kafka://{address.strip()}" for address in kafka.bootstrap_servers.split(","))
+    app = faust.App(
+        GROUP,
+        broker=broker,
+        broker_credentials=_credentials(kafka),
+        loop=asyncio.get_running_loop(),
+        autodiscover=False,
+        value_serializer="raw",
+        key_serializer="raw",
+        processing_guarantee="at_least_once",
+        table_standby_replicas=0,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        topic_partitions=settings.topics.frames_partitions,
+        stream_wait_empty=False,
+        stream_buffer_maxsize=32,
+        agent_supervisor="mode.CrashingSupervisor",
+        broker_commit_interval=1.0,
+        broker_session_timeout=settings.aggregator.session_timeout,
+        broker_heartbeat_interval=min(3.0, settings.aggregator.session_timeout / 3),
+        broker_rebalance_timeout=25.0,
+        broker_request_timeout=kafka.request_timeout,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=4 * 1024 * 1024,
+        worker_redirect_stdouts=False,
+        web_enabled=False,
+    )
+
+    async def positions(partitions: Iterable[TP]) -> Mapping[TP, int]:
+        wanted = {PartitionId(tp.partition): tp for tp in partitions if tp.topic == settings.topics.frames}
+        begins = await owner.assign(wanted)
+        return {wanted[partition]: offset for partition, offset in begins.items()}
+
+    app.transport = PositioningTransport([URL(broker)], app, positions=positions, loop=app.loop)
+    frames = app.topic(settings.topics.frames, value_serializer="raw", key_serializer="raw")
+
+    async def feed(stream: StreamT[bytes]) -> None:
+        async for event in stream.noack().events():
+            message = event.message
+            await owner.offer(
+                PartitionId(message.partition), FrameOffset(message.offset), message.value, partial(_ack, event)
+            )
+
+    app.agent(frames, name="aggregator.feed", concurrency=1)(feed)
+    return app
+
+
+def _ack(event: EventT[bytes]) -> None:
+    event.ack()
+
+
+def _credentials(kafka: KafkaSettings) -> faust.auth.Credentials | None:
+    """Return how Faust's clients prove who they are, None for a plain connection."""
+    context = ssl_context(kafka) if kafka.security_protocol.endswith("SSL") else None
+    if kafka.security_protocol.startswith("SASL"):
+        password = kafka.sasl_password
+        return faust.SASLCredentials(
+            username=kafka.sasl_username,
+            password=password.get_secret_value() if password else None,
+            ssl_context=context,
+            mechanism=kafka.sasl_mechanism,
+        )
+    return faust.SSLCredentials(context) if context else None

@@ -1,0 +1,113 @@
+"""Cells: one row a (scope, window, product), laid out as the groups that the counter store reads and writes. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from services.frames import Column
+from services.keyspace import FIELDS_MAX
+from services.metrics_contract import PRODUCTS
+from services.windows import HOURS_PER_DAY, Window
+
+_FIELD_NAMES: Final = [str(number) for number in range(FIELDS_MAX)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cells:
+    """Cells of one kind of scope and window.
+
+    Attributes:
+        window: hour or day.
+        scopes: (rows,) place of each cell's scope in a list of scope parts (`services.keyspace.scope_part`).
+        numbers: (rows,) number of the hour or day.
+        products: (rows,) product codes.
+    """
+
+    window: Window
+    scopes: Column
+    numbers: Column
+    products: Column
+
+    def __len__(self) -> int:
+        return len(self.scopes)
+
+    def select(self, keep: npt.NDArray[np.bool_]) -> "Cells":
+        return replace(
+            self, scopes=self.scopes[keep], numbers=self.numbers[keep], products=self.products[keep]
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Where cells lie in the store: one group a hash, rows of a group next to each other.
+
+    Attributes:
+        order: (rows,) the cells in the order of the groups.
+        bounds: (groups + 1,) where each group begins in that order.
+        scopes, periods: (groups,) of each group.
+        fields: (rows,) field of each cell, in that order.
+    """
+
+    order: Column
+    bounds: Sequence[int]
+    scopes: Sequence[int]
+    periods: Sequence[int]
+    fields: Sequence[str]
+
+    def keys(self, prefix: str, kind: str, parts: Sequence[str]) -> list[str]:
+        """Return each group's key; `parts` are what `Cells.scopes` points to."""
+        return [
+            f"{prefix}{kind}:{parts[scope]}/{period}" for scope, period in zip(self.scopes, self.periods, strict=True)
+        ]
+
+    def read_groups(self, keys: Sequence[str]) -> list[list[str | bytes]]:
+        bounds, fields = self.bounds, self.fields
+        return [[key, *fields[bounds[at] : bounds[at + 1]]] for at, key in enumerate(keys)]
+
+    def write_groups(self, keys: Sequence[str], values: Sequence[bytes]) -> list[list[str | bytes]]:
+        """Return (key, field, value, …) groups; `values` in the order of the groups."""
+        entries: list[str | bytes] = [b""] * (2 * len(values))
+        entries[0::2] = self.fields
+        entries[1::2] = values
+        bounds = self.bounds
+        return [[key, *entries[2 * bounds[at] : 2 * bounds[at + 1]]] for at, key in enumerate(keys)]
+
+
+def lay_out(cells: Cells) -> Layout:
+    periods, places = periods_and_places(cells.window, cells.numbers)
+    order = np.lexsort((cells.products, places, periods, cells.scopes))
+    scopes, periods = cells.scopes[order], periods[order]
+    changed = (np.diff(scopes) != 0) | (np.diff(periods) != 0)
+    starts = np.concatenate([[0], np.flatnonzero(changed) + 1]) if len(order) else np.zeros(0, dtype=np.int64)
+    numbers = (places * len(PRODUCTS) + cells.products)[order]
+    return Layout(
+        order=order,
+        bounds=[*starts.tolist(), len(order)],
+        scopes=scopes[starts].tolist(),
+        periods=periods[starts].tolist(),
+        fields=[_FIELD_NAMES[number] for number in numbers.tolist()],
+    )
+
+
+def periods_and_places(window: Window, numbers: Column) -> tuple[Column, Column]:
+    """Return the day or month that each hour or day lies in, and its place there (`services.keyspace`)."""
+    match window:
+        case Window.HOUR:
+            return numbers // HOURS_PER_DAY, numbers % HOURS_PER_DAY
+        case Window.DAY:
+            days = numbers.astype("datetime64[D]")
+            months = days.astype("datetime64[M]")
+            return months.astype(np.int64), (days - months.astype("datetime64[D]")).astype(np.int64)
+
+
+def expiry_s(window: Window, periods: Sequence[int], keep_s: float | None) -> list[int]:
+    """Return, for each period, the UNIX second at which its hash ends: its last window's end and the keep time; 0: never."""
+    if keep_s is None:
+        return [0] * len(periods)
+    ends = np.array(periods, dtype=np.int64) + 1
+    days = ends if window is Window.HOUR else ends.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+    seconds: list[int] = np.maximum(days * 86_400 + round(keep_s), 1).tolist()
+    return seconds

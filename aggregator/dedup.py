@@ -1,0 +1,190 @@
+"""The dedup index: which events of a run were counted before, and where the new identities go. Pure.
+
+An identity hash lies in the set of its event's period (7 days of event time), generation and hash range. A period
+begins with as many ranges as its predecessor's count asks for; when its sets are full on average, a generation with
+16 times as many begins and takes the new ones, while the old ones stay: sets stay small enough to be packed integer
+sets (`set-max-intset-entries` 512), and a look-up asks each generation.
+
+Event after event in log order, first wins: an event is a copy of an earlier counted one with the same identity when
+that lies in the same period, or in the neighbouring period within 24 h of whose edge the event's own time is.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from aggregator.run import Run
+from services.frames import Column
+from services.keyspace import ids_key
+from services.windows import DAY_MS
+
+PERIOD_MS: Final = 7 * DAY_MS
+COPY_MS: Final = DAY_MS
+"""Copies are recognized when their `time` is at most this far from the first one's."""
+
+SET_TARGET: Final = 400
+"""Mean size of a full set; with this mean, a set passes 512 in one of 10^7."""
+
+RANGES_MIN: Final = 16
+GROWTH: Final = 16
+RANGES_MAX: Final = 1 << 24
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """`ranges`: how many sets. `count`: identities in them."""
+
+    ranges: int
+    count: int
+
+    @property
+    def room(self) -> int:
+        return max(self.ranges * SET_TARGET - self.count, 0) if self.ranges < RANGES_MAX else 1 << 62
+
+
+Periods = Mapping[int, tuple[Generation, ...]]
+"""Period -> its generations, () for a period without identities."""
+
+
+def read_period(fields: Mapping[bytes, bytes]) -> tuple[Generation, ...]:
+    """Return the generations that the hash of a period holds."""
+    rows = sorted((int(name), value.split(b":")) for name, value in fields.items())
+    return tuple(Generation(int(ranges), int(count)) for _, (ranges, count) in rows)
+
+
+def periods_of(run: Run) -> set[int]:
+    """Return the periods whose generations must be known to look up and add the run's identities."""
+    own = np.unique(run.time_ms // PERIOD_MS)
+    return {int(near) for period in own.tolist() for near in (period - 1, period, period + 1)}
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """One question to the index: is `event` (row of the run) in the set of the group it stands in?"""
+
+    groups: list[list[str | bytes]]
+    events: Column
+
+
+def lookup(run: Run, texts: Sequence[str], periods: Periods, prefix: str) -> Lookup:
+    """Return the sets to ask, and which event each answer is about.
+
+    Args:
+        texts: the identities as decimal numbers.
+        periods: every one of `periods_of`.
+    """
+    groups: list[list[str | bytes]] = []
+    asked: list[Column] = []
+    for period, events in _places(run):
+        for number, generation in enumerate(periods[period]):
+            for key, rows in _by_set(run.identity, events, ids_key(prefix, period), number, generation.ranges):
+                groups.append([key, *[texts[row] for row in rows.tolist()]])
+                asked.append(rows)
+    return Lookup(groups, np.concatenate(asked) if asked else np.zeros(0, dtype=np.int64))
+
+
+def copies(run: Run, found: Lookup, members: Sequence[int]) -> Mask:
+    """Return which events of the run are copies, given the answers to the look-up."""
+    copied = np.zeros(len(run), dtype=np.bool_)
+    copied[found.events[np.array(members, dtype=np.bool_)]] = True
+    _, place, count = np.unique(run.identity, return_inverse=True, return_counts=True)
+    for row, known in _twins(run, np.flatnonzero(count[place] > 1), copied):
+        copied[row] = copied[row] or known
+    return copied
+
+
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """Sets to add to, hashes of periods to write, and the periods as they then are."""
+
+    sets: list[list[str | bytes]]
+    hashes: list[list[str | bytes]]
+    periods: dict[int, tuple[Generation, ...]]
+
+
+def additions(run: Run, texts: Sequence[str], live: Mask, periods: Periods, prefix: str) -> Additions:
+    """Return where the identities of the run's live events go, one after the other in log order."""
+    rows = np.flatnonzero(live)
+    own = run.time_ms[rows] // PERIOD_MS
+    new = {int(period): rows[own == period] for period in np.unique(own).tolist()}
+    result = Additions([], [], {})
+    for period, events in new.items():
+        generations = list(periods[period])
+        if not generations:
+            before = sum(generation.count for generation in periods[period - 1])
+            before += int(np.searchsorted(new.get(period - 1, rows[:0]), events[0]))
+            generations.append(Generation(_ranges_for(before), 0))
+        while len(events):
+            number = len(generations) - 1
+            latest = generations[number]
+            if not latest.room:
+                generations.append(Generation(min(latest.ranges * GROWTH, RANGES_MAX), 0))
+                continue
+            taken, events = events[: latest.room], events[latest.room :]
+            for key, members in _by_set(run.identity, taken, ids_key(prefix, period), number, latest.ranges):
+                result.sets.append([key, *[texts[row] for row in members.tolist()]])
+            generations[number] = Generation(latest.ranges, latest.count + len(taken))
+        fields: list[str | bytes] = [ids_key(prefix, period)]
+        # All of them, also unchanged ones: the hash may have ended since it was read.
+        for at, generation in enumerate(generations):
+            fields += [str(at), f"{generation.ranges}:{generation.count}"]
+        result.hashes.append(fields)
+        result.periods[period] = tuple(generations)
+    return result
+
+
+def _places(run: Run) -> Iterator[tuple[int, Column]]:
+    """Yield the periods to ask with the events to ask for: each event's own, and a neighbour that it is near to."""
+    own = run.time_ms // PERIOD_MS
+    into = run.time_ms - own * PERIOD_MS
+    for period in np.unique(own).tolist():
+        here = own == period
+        yield period, np.flatnonzero(here)
+        for neighbour, near in (
+            (period - 1, np.flatnonzero(here & (into <= COPY_MS))),
+            (period + 1, np.flatnonzero(here & (into >= PERIOD_MS - COPY_MS))),
+        ):
+            if len(near):
+                yield neighbour, near
+
+
+def _by_set(
+    identity: Column, events: Column, key: str, generation: int, ranges: int
+) -> Iterator[tuple[str, Column]]:
+    """Yield (key of the set, events whose identity belongs there)."""
+    top = identity[events].astype(np.uint64) >> np.uint64(40)
+    places = (top * np.uint64(ranges) >> np.uint64(24)).astype(np.int64)
+    order = np.argsort(places, kind="stable")
+    used, starts = np.unique(places[order], return_index=True)
+    bounds = [*starts.tolist(), len(order)]
+    ordered = events[order]
+    for at, place in enumerate(used.tolist()):
+        yield f"{key}/{generation}/{place}", ordered[bounds[at] : bounds[at + 1]]
+
+
+def _twins(run: Run, rows: Column, copied: Mask) -> Iterator[tuple[int, bool]]:
+    """Yield the events whose identity comes more than once in the run, and whether an earlier one makes it a copy."""
+    counted: dict[int, set[int]] = {}
+    identities, times = run.identity[rows].tolist(), run.time_ms[rows].tolist()
+    for row, identity, time_ms in zip(rows.tolist(), identities, times, strict=True):
+        period, into = divmod(time_ms, PERIOD_MS)
+        near = {period}
+        if into <= COPY_MS:
+            near.add(period - 1)
+        if into >= PERIOD_MS - COPY_MS:
+            near.add(period + 1)
+        earlier = counted.setdefault(identity, set())
+        known = bool(earlier & near)
+        if not known and not copied[row]:
+            earlier.add(period)
+        yield row, known
+
+
+def _ranges_for(count: int) -> int:
+    """Return how many ranges hold `count` identities and a quarter more."""
+    return min(max(RANGES_MIN, -(-count * 5 // (4 * SET_TARGET))), RANGES_MAX)

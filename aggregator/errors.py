@@ -1,0 +1,14 @@
+"""Why an aggregator cannot go on. Each ends the process with its sentence; none is retried in place."""
+
+from services.lifecycle import Refused
+
+
+class LostWrites(Refused):
+    """Redis holds less than it acknowledged: an older file was restored, or a failover lost writes.
+
+    Nothing is lost: the next assignment begins at what Redis holds, and the frames bring it forward again.
+    """
+
+
+class LogDiverged(Refused):
+    """The log of frames is not the one that the counters were made from."""

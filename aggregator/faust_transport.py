@@ -1,0 +1,34 @@
+"""A Faust transport whose consumer reads each partition from where the counters are, not from Kafka's commit.
+
+Faust seeks after every rebalance by `seek_to_committed`; a seek made in its signals is overwritten later (ADR 0004).
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from faust.transport.drivers.aiokafka import Consumer as AiokafkaConsumer
+from faust.transport.drivers.aiokafka import Transport as AiokafkaTransport
+from faust.types import TP
+
+Positions = Callable[[Iterable[TP]], Awaitable[Mapping[TP, int]]]
+
+
+class PositioningConsumer(AiokafkaConsumer):
+    """Faust's consumer, positioned by `transport.positions`."""
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        transport = self.transport
+        assert isinstance(transport, PositioningTransport)
+        positions = await transport.positions(self.assignment())
+        await self.seek_wait(positions)
+        return positions
+
+
+class PositioningTransport(AiokafkaTransport):
+    """Faust's aiokafka transport with a `PositioningConsumer`."""
+
+    Consumer = PositioningConsumer
+
+    def __init__(self, *args: Any, positions: Positions, **kwargs: Any) -> None:
+        self.positions = positions
+        super().__init__(*args, **kwargs)

@@ -1,0 +1,295 @@
+"""The fold: a run of frames and what the store holds become one apply request. Pure.
+
+`Fold(run, …).request` says what to read; `finish` takes the answer, judges copies, sums, and says what to write. Both
+belong to one (epoch, applied offset): a fold made on a read is thrown away when the store has moved on.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from aggregator.actives import by_row, with_ordinals
+from aggregator.cells import Cells, Layout, expiry_s, lay_out
+from aggregator.dedup import Generation, Mask, Periods, additions, copies, lookup
+from aggregator.ledger import ledger_groups, rows_of, tally
+from aggregator.levels import Chain, ChainSums, chain, sum_up
+from aggregator.members import Ordinals, index_groups, members, ordinals
+from aggregator.run import Run
+from services.counter_codec import pack, unpack
+from services.counters import ApplyRequest, ReadRequest, ReadResult
+from services.frames import Column
+from services.identifiers import Epoch
+from services.keyspace import Kind, escape
+from services.metrics_contract import COUNTER_MAX, PRODUCTS
+from services.windows import Window
+
+_COUNTER_KINDS: Final = {Window.HOUR: Kind.HOURS, Window.DAY: Kind.DAYS}
+_ACTIVE_KINDS: Final = {Window.HOUR: Kind.ACTIVE_HOURS, Window.DAY: Kind.ACTIVE_DAYS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """How long things are kept, in seconds; None for ever.
+
+    Attributes:
+        hours_s, days_s: hour and day windows after their end.
+        ids_s: dedup sets after their last write.
+    """
+
+    hours_s: float | None
+    days_s: float | None
+    ids_s: float | None
+
+    def of(self, window: Window) -> float | None:
+        return self.hours_s if window is Window.HOUR else self.days_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folded:
+    """A run folded.
+
+    Attributes:
+        request: for the store.
+        periods: the periods of the dedup index that change, as they are afterwards.
+        counted, duplicates, redelivered: events.
+        saturated: counters that reached their limit.
+    """
+
+    request: ApplyRequest
+    periods: dict[int, tuple[Generation, ...]]
+    counted: int
+    duplicates: int
+    redelivered: int
+    saturated: int
+
+
+class _Stored:
+    """Cells of one level with their place in the store."""
+
+    def __init__(self, cells: Cells, prefix: str, parts: Sequence[str], *, with_actives: bool) -> None:
+        self.cells = cells
+        self.layout: Layout = lay_out(cells)
+        self.keys = self.layout.keys(prefix, _COUNTER_KINDS[cells.window].value, parts)
+        self.active_keys = (
+            self.layout.keys(prefix, _ACTIVE_KINDS[cells.window].value, parts) if with_actives else []
+        )
+
+    def read_groups(self) -> Iterator[list[str | bytes]]:
+        yield from self.layout.read_groups(self.keys)
+        yield from self.layout.read_groups(self.active_keys)
+
+
+@dataclass(slots=True)
+class _Writes:
+    """Groups gathered for the apply request."""
+
+    keeping: Keeping
+    hashes: list[list[str | bytes]]
+    expiry: list[int]
+    saturated: int = 0
+
+    def add(self, stored: _Stored, keys: Sequence[str], values: Sequence[bytes], keep: Mask) -> None:
+        """Add the values of the cells to keep; values and `keep` are in the order of the layout."""
+        layout = stored.layout
+        ends = expiry_s(stored.cells.window, layout.periods, self.keeping.of(stored.cells.window))
+        groups = layout.write_groups(keys, values)
+        if not keep.all():
+            whole = np.logical_and.reduceat(keep, layout.bounds[:-1]).tolist()
+            for at, group in enumerate(groups):
+                if not whole[at]:
+                    kept = np.flatnonzero(keep[layout.bounds[at] : layout.bounds[at + 1]]).tolist()
+                    groups[at] = [group[0], *(part for row in kept for part in group[2 * row + 1 : 2 * row + 3])]
+        for group, end in zip(groups, ends, strict=True):
+            if len(group) > 1:
+                self.hashes.append(group)
+                self.expiry.append(end)
+
+
+class Fold:
+    """One run being folded on the state after offset `run.first` - 1."""
+
+    def __init__(self, run: Run, *, epoch: Epoch, prefix: str, periods: Periods, keeping: Keeping) -> None:
+        """Work out what to read.
+
+        Args:
+            prefix: `services.keyspace.epoch_prefix` of the partition.
+            periods: at least `aggregator.dedup.periods_of(run)`.
+        """
+        self._run, self._epoch, self._prefix, self._periods, self._keeping = run, epoch, prefix, periods, keeping
+        self._texts = [str(identity) for identity in run.identity.tolist()]
+        self._lookup = lookup(run, self._texts, periods, prefix)
+        self._ledger_rows = rows_of(run)
+        strings = [escape(text) for text in run.strings]
+        self._team_events = np.flatnonzero(run.team)
+        teams = np.stack([run.organization, run.team - 1], axis=1)[self._team_events]
+        self._users = members(run.organization[:, None], run.user)
+        self._team_users = members(teams, run.user[self._team_events])
+        organization_parts = [strings[at] for (at,) in self._users.parents.tolist()]
+        team_parts = [f"{strings[org]}/t/{strings[team]}" for org, team in self._team_users.parents.tolist()]
+        user_parts = [
+            f"{organization_parts[parent]}/u/{strings[user]}"
+            for parent, user in zip(self._users.parent.tolist(), self._users.users.tolist(), strict=True)
+        ]
+        self._user_chain = chain(self._users.of_event, self._users.parent, run.hour, run.product)
+        self._team_chain = chain(
+            self._team_users.of_event,
+            self._team_users.parent,
+            run.hour[self._team_events],
+            run.product[self._team_events],
+        )
+        self._index_keys = [f"{prefix}i:{part}" for part in organization_parts]
+        self._team_index_keys = [f"{prefix}i:{part}" for part in team_parts]
+        self._stored = (
+            _Stored(self._user_chain.member_hours, prefix, user_parts, with_actives=False),
+            _Stored(self._user_chain.member_days, prefix, user_parts, with_actives=False),
+            _Stored(self._user_chain.parent_hours, prefix, organization_parts, with_actives=True),
+            _Stored(self._user_chain.parent_days, prefix, organization_parts, with_actives=True),
+            _Stored(self._team_chain.parent_hours, prefix, team_parts, with_actives=True),
+            _Stored(self._team_chain.parent_days, prefix, team_parts, with_actives=True),
+        )
+
+    @property
+    def items(self) -> int:
+        """How many ids and cells one script call on this run holds."""
+        return len(self._run) + sum(len(stored.cells) for stored in self._stored)
+
+    @property
+    def request(self) -> ReadRequest:
+        fields: list[Sequence[str | bytes]] = [
+            *(group for stored in self._stored for group in stored.read_groups()),
+            *index_groups(self._users, self._index_keys, self._run.strings),
+            *index_groups(self._team_users, self._team_index_keys, self._run.strings),
+            *ledger_groups(self._prefix, self._ledger_rows),
+        ]
+        return ReadRequest(fields=fields, members=self._lookup.groups)
+
+    def finish(self, read: ReadResult) -> Folded:
+        """Return what to write, given the answer to `request`."""
+        run, answers = self._run, _Answers(read.fields)
+        held = [(answers.take(len(stored.cells)), answers.take(len(stored.active_keys and stored.cells))) for stored in self._stored]
+        user_index = answers.take(len(self._users.users) + len(self._index_keys))
+        team_index = answers.take(len(self._team_users.users) + len(self._team_index_keys))
+        ledger_held = answers.take(len(self._ledger_rows))
+
+        copied = copies(run, self._lookup, read.members)
+        live = ~copied
+        users = ordinals(self._users, live, self._index_keys, run.strings, user_index)
+        team_users = ordinals(
+            self._team_users, live[self._team_events], self._team_index_keys, run.strings, team_index
+        )
+        writes = _Writes(self._keeping, [*users.hashes, *team_users.hashes], [])
+        writes.expiry = [0] * len(writes.hashes)
+        sums = sum_up(self._user_chain, live, run.counters)
+        team_sums = sum_up(self._team_chain, live[self._team_events], run.counters[self._team_events])
+        levels = (*_levels(self._user_chain, sums, users), *_levels(self._team_chain, team_sums, team_users)[2:])
+        for stored, level, (counters, bitmaps) in zip(self._stored, levels, held, strict=True):
+            _write_counters(writes, stored, level, counters)
+            if level.active is not None:
+                _write_actives(writes, stored, level.active, bitmaps)
+        ledger = tally(run, self._ledger_rows, copied)
+        writes.hashes += ledger.write_groups(self._prefix, ledger_held)
+        writes.expiry += expiry_s(Window.HOUR, ledger.days(), self._keeping.hours_s)
+        added = additions(run, self._texts, live, self._periods, self._prefix)
+        redelivered = int(np.count_nonzero(copied & run.redelivered))
+        return Folded(
+            request=ApplyRequest(
+                epoch=self._epoch,
+                first=run.first,
+                last=run.last,
+                frame_id=run.frames[-1].frame_id,
+                source_partitions=run.source_partitions,
+                sources=run.positions,
+                hashes=writes.hashes,
+                hash_expiry_s=writes.expiry,
+                sets=added.sets,
+                living_hashes=added.hashes,
+                lifetime_s=0 if self._keeping.ids_s is None else max(round(self._keeping.ids_s), 1),
+            ),
+            periods=added.periods,
+            counted=int(np.count_nonzero(live)),
+            duplicates=int(np.count_nonzero(copied)) - redelivered,
+            redelivered=redelivered,
+            saturated=writes.saturated,
+        )
+
+
+class _Answers:
+    """The values of a read, handed out in the order in which they were asked for."""
+
+    def __init__(self, values: Sequence[bytes | None]) -> None:
+        self._values = values
+        self._at = 0
+
+    def take(self, count: int) -> Sequence[bytes | None]:
+        taken = self._values[self._at : self._at + count]
+        self._at += count
+        return taken
+
+
+@dataclass(frozen=True, slots=True)
+class _Active:
+    """Active members of a parent's cells: `rows` of the level, and each one's `ordinals`."""
+
+    rows: Column
+    ordinals: Column
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """What comes to the cells of one level: live `events` and `counters` by row."""
+
+    events: Column
+    counters: Column
+    active: _Active | None
+
+
+def _levels(levels: Chain, sums: ChainSums, of: Ordinals) -> tuple[_Level, _Level, _Level, _Level]:
+    """Return member hours, member days, parent hours and parent days."""
+    hours = np.flatnonzero(sums.member_hour_counters[:, 0])
+    days = np.flatnonzero(sums.member_day_counters[:, 0])
+    return (
+        _Level(sums.member_hour_events, sums.member_hour_counters, None),
+        _Level(sums.member_day_events, sums.member_day_counters, None),
+        _Level(
+            sums.parent_hour_events,
+            sums.parent_hour_counters,
+            _Active(levels.parent_hours_from.group[hours], of.values[levels.member_hours.scopes[hours]]),
+        ),
+        _Level(
+            sums.parent_day_events,
+            sums.parent_day_counters,
+            _Active(levels.parent_days_from.group[days], of.values[levels.member_days.scopes[days]]),
+        ),
+    )
+
+
+def _write_counters(writes: _Writes, stored: _Stored, level: _Level, held: Sequence[bytes | None]) -> None:
+    if not len(stored.cells):
+        return
+    order = stored.layout.order
+    total = unpack(held) + level.counters[order]
+    if total.max() > COUNTER_MAX:
+        writes.saturated += int(np.count_nonzero(total > COUNTER_MAX))
+        total = np.minimum(total, COUNTER_MAX)
+    products = stored.cells.products[order]
+    values = [b""] * len(total)
+    for product in PRODUCTS:
+        rows = np.flatnonzero(products == product.code)
+        for row, value in zip(rows.tolist(), pack(total[rows], len(product.counters)), strict=True):
+            values[row] = value
+    writes.add(stored, stored.keys, values, level.events[order] > 0)
+
+
+def _write_actives(writes: _Writes, stored: _Stored, active: _Active, held: Sequence[bytes | None]) -> None:
+    if not len(stored.cells):
+        return
+    place = np.empty(len(stored.cells), dtype=np.int64)
+    place[stored.layout.order] = np.arange(len(stored.cells))
+    values = [b""] * len(stored.cells)
+    changed = np.zeros(len(stored.cells), dtype=np.bool_)
+    for row, members_of_row in by_row(place[active.rows], active.ordinals).items():
+        values[row] = with_ordinals(held[row], members_of_row)
+        changed[row] = values[row] != held[row]
+    writes.add(stored, stored.active_keys, values, changed)

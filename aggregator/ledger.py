@@ -1,0 +1,63 @@
+"""What a run adds to the ledger. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from aggregator.run import Run, Source
+from services.counter_codec import Matrix, pack, unpack
+from services.keyspace import ledger_key
+from services.ledger import ENTRIES
+from services.metrics_contract import COUNTERS_PER_PRODUCT_MAX
+from services.windows import HOURS_PER_DAY
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """Additions to the ledger: `rows[i]` is (source, hour of broker time), `numbers[i]` what comes to its entries."""
+
+    rows: Sequence[tuple[Source, int]]
+    numbers: Matrix
+
+    def write_groups(self, prefix: str, old: Sequence[bytes | None]) -> list[list[str | bytes]]:
+        values = pack(unpack(old) + self.numbers, len(ENTRIES))
+        groups = ledger_groups(prefix, self.rows)
+        return [[*group, value] for group, value in zip(groups, values, strict=True)]
+
+    def days(self) -> list[int]:
+        return [hour // HOURS_PER_DAY for _, hour in self.rows]
+
+
+def rows_of(run: Run) -> list[tuple[Source, int]]:
+    """Return the ledger rows that a run touches, whatever its events turn out to be."""
+    pairs = np.unique(np.stack([run.source, run.broker_hour], axis=1), axis=0).tolist() if len(run) else []
+    rows = {(run.sources[source], hour) for source, hour in pairs}
+    return sorted(rows | {(row.source, row.hour) for row in run.ledger})
+
+
+def ledger_groups(prefix: str, rows: Sequence[tuple[Source, int]]) -> list[list[str | bytes]]:
+    """Return the groups that read the rows."""
+    return [
+        [ledger_key(prefix, topic, partition, hour // HOURS_PER_DAY), str(hour % HOURS_PER_DAY)]
+        for (topic, partition), hour in rows
+    ]
+
+
+def tally(run: Run, rows: Sequence[tuple[Source, int]], copied: Mask) -> Tally:
+    """Return the additions, once it is known which events are copies."""
+    place = {row: at for at, row in enumerate(rows)}
+    numbers = np.zeros((len(rows), COUNTERS_PER_PRODUCT_MAX), dtype=np.int64)
+    outcome = np.where(copied, np.where(run.redelivered, 3, 2), 1)
+    keys, counts = np.unique(
+        np.stack([run.source, run.broker_hour, outcome], axis=1), axis=0, return_counts=True
+    )
+    for (source, hour, entry), count in zip(keys.tolist(), counts.tolist(), strict=True):
+        numbers[place[run.sources[source], hour], entry] += count
+    for row in run.ledger:
+        numbers[place[row.source, row.hour], :5] += (row.received, 0, 0, row.redelivered, row.dead_lettered)
+    return Tally(rows=rows, numbers=numbers)
+

@@ -1,0 +1,95 @@
+"""Looks at the log of frames beside the stream: where it begins and ends, and which frame stands at an offset.
+
+Offsets are not trusted blindly (design.md, invariant 5): the id of the last applied frame is kept beside the applied
+offset, and that frame is read again. This detects a recreated topic or a lost tail; it does not recover.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final
+
+from aiokafka import TopicPartition
+
+from aggregator.errors import LogDiverged
+from services.counters import PartitionState
+from services.frames import WrongFrame, decode_frame
+from services.identifiers import FrameId, FrameOffset, PartitionId
+from services.kafka import KafkaUnavailable, make_consumer, translated
+from services.lifecycle import Refused
+from services.settings import KafkaSettings
+
+_ANSWER_S: Final = 10.0
+
+
+class LogProbe:
+    """A consumer without a group that reads single frames; one question at a time."""
+
+    def __init__(self, settings: KafkaSettings, topic: str) -> None:
+        # One byte: a broker answers with one whole batch all the same, and nothing is fetched ahead.
+        self._consumer = make_consumer(settings, max_partition_fetch_bytes=1, fetch_max_wait_ms=500)
+        self._topic = topic
+        self._lock = asyncio.Lock()
+
+    async def start(self) -> None:
+        with translated("the log probe"):
+            await self._consumer.start()
+
+    async def stop(self) -> None:
+        await self._consumer.stop()
+
+    async def bounds(self, partitions: Iterable[PartitionId]) -> dict[PartitionId, tuple[int, int]]:
+        """Return each partition's first offset and end offset (of the next frame)."""
+        asked = {partition: TopicPartition(self._topic, partition) for partition in partitions}
+        with translated("reading the bounds of the frames' log"):
+            begins = await self._consumer.beginning_offsets(list(asked.values()))
+            ends = await self._consumer.end_offsets(list(asked.values()))
+        return {partition: (begins[at], ends[at]) for partition, at in asked.items()}
+
+    async def frame_id(self, partition: PartitionId, offset: FrameOffset) -> FrameId | None:
+        """Return the id of the frame at an offset within the log, None when what stands there is no frame."""
+        at = TopicPartition(self._topic, partition)
+        async with self._lock:
+            try:
+                with translated("reading a frame again"):
+                    self._consumer.assign([at])
+                    self._consumer.seek(at, offset)
+                    record = await asyncio.wait_for(self._consumer.getone(at), _ANSWER_S)
+            except TimeoutError as error:
+                raise KafkaUnavailable("reading a frame again: no answer") from error
+            finally:
+                self._consumer.unsubscribe()
+        if record.offset != offset:
+            return None
+        try:
+            return decode_frame(record.value).frame_id
+        except WrongFrame:
+            return None
+
+    async def check(self, partition: PartitionId, state: PartitionState, bounds: tuple[int, int]) -> None:
+        """Check that the log is the one that the state was made from.
+
+        Raises:
+            LogDiverged: it ends before the applied offset, or another frame stands there.
+            Refused: frames that were not applied are gone from its start.
+        """
+        begin, end = bounds
+        applied = state.applied_offset
+        if begin > applied + 1:
+            raise Refused(
+                f"unrecoverable_gap: partition {partition} of {self._topic} begins at offset {begin}, but only frames"
+                f" up to {applied} are applied: those between are gone. Restore a younger backup of Redis, or run"
+                " `tidemark rebuild`"
+            )
+        if end <= applied:
+            raise LogDiverged(
+                f"log_diverged: partition {partition} of {self._topic} ends at offset {end}, but the frame at"
+                f" {applied} was applied: the topic was recreated or lost its tail. Run `tidemark rebuild`"
+            )
+        if applied < begin or state.frame_id is None:
+            return
+        found = await self.frame_id(partition, applied)
+        if found != state.frame_id:
+            raise LogDiverged(
+                f"log_diverged: partition {partition} of {self._topic} has another frame at offset {applied} than the"
+                " one that was applied: the topic was recreated or lost its tail. Run `tidemark rebuild`"
+            )

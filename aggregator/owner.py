@@ -1,0 +1,193 @@
+"""Owns the partitions that this worker is assigned: where they begin, their appliers, and the watch over them.
+
+Redis holds the truth of progress (design.md, invariant 4): every assignment begins at the applied offset + 1, and
+Kafka's committed offsets serve lag display only.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+
+import structlog
+
+from aggregator.applying import PartitionApplier
+from aggregator.errors import LostWrites
+from aggregator.folding import Keeping
+from aggregator.log_probe import LogProbe
+from aggregator.retrying import Retrying
+from services.counters import NOTHING_APPLIED, CounterStore, PartitionState
+from services.health import HealthServer
+from services.identifiers import Epoch, FrameOffset, PartitionId
+from services.identity import fingerprint
+from services.kafka import KafkaUnavailable
+from services.keyspace import tags
+from services.lifecycle import Refused
+from services.settings import Settings
+from services.telemetry import Telemetry
+
+
+class Owner:
+    """Answers an assignment with positions, takes frames, and fails as a whole when one of its parts fails.
+
+    Attributes:
+        failed: done with the exception that ends the worker.
+    """
+
+    def __init__(
+        self, settings: Settings, store: CounterStore, probe: LogProbe, retrying: Retrying, telemetry: Telemetry, health: HealthServer
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._probe = probe
+        self._retrying = retrying
+        self._telemetry = telemetry
+        self._health = health
+        self._partitions = settings.topics.frames_partitions
+        self._fingerprint = fingerprint(settings.events.identity_secret.get_secret_value())
+        self._appliers: dict[PartitionId, PartitionApplier] = {}
+        self._tasks: dict[PartitionId, asyncio.Task[None]] = {}
+        self._log = structlog.get_logger()
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def assign(self, partitions: Iterable[PartitionId]) -> dict[PartitionId, FrameOffset]:
+        """Give up what was owned, take over these partitions, and return where to read each from.
+
+        Raises:
+            Refused: a partition cannot go on; also set as `failed`.
+        """
+        try:
+            await self.release()
+            wanted = sorted(partitions)
+            bounds = await self._probe.bounds(wanted)
+            states = {
+                partition: await self._state(partition, bounds[partition][0]) for partition in wanted
+            }
+            for partition, state in states.items():
+                await self._probe.check(partition, state, bounds[partition])
+        except Exception as error:
+            self.fail(error)
+            raise
+        for partition, state in states.items():
+            self._own(partition, state)
+        self._health.ready("assignment")
+        self._log.info("assigned", partitions=wanted)
+        return {partition: FrameOffset(state.applied_offset + 1) for partition, state in states.items()}
+
+    async def release(self) -> None:
+        """Stop applying; what waits is dropped, and read again by the next owner."""
+        tasks, self._tasks, self._appliers = list(self._tasks.values()), {}, {}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def offer(
+        self, partition: PartitionId, offset: FrameOffset, value: bytes | None, done: Callable[[], object]
+    ) -> None:
+        """Take the next frame of a partition; one that is not assigned now is dropped."""
+        applier = self._appliers.get(partition)
+        if applier is None:
+            return
+        try:
+            await applier.offer(offset, value, done)
+        except Refused as error:
+            self.fail(error)
+
+    async def watch_store(self) -> None:
+        """Every second, hold what Redis says of the applied offsets against what it acknowledged; for ever."""
+        while True:
+            await asyncio.sleep(self._settings.aggregator.check_interval)
+            for partition, applier in list(self._appliers.items()):
+                acknowledged = applier.acknowledged
+                state = await self._retrying(lambda at=partition: self._store.state(at))  # type: ignore[misc]
+                if state is None or (
+                    state.epoch == acknowledged.epoch and state.applied_offset < acknowledged.applied_offset
+                ):
+                    self._telemetry.count("tidemark_redis_rollbacks_total")
+                    held = "nothing" if state is None else f"frames up to {state.applied_offset}"
+                    raise LostWrites(
+                        f"partition {partition}: Redis holds {held}, but acknowledged frames up to"
+                        f" {acknowledged.applied_offset}: it lost writes; restarting applies them again from the log"
+                    )
+
+    async def watch_log(self) -> None:
+        """Every few seconds, look whether the last applied frames still stand in the log; for ever."""
+        while True:
+            await asyncio.sleep(self._settings.aggregator.frame_check_interval)
+            owned = {partition: applier.acknowledged for partition, applier in self._appliers.items()}
+            try:
+                bounds = await self._probe.bounds(owned)
+                for partition, state in owned.items():
+                    await self._probe.check(partition, state, bounds[partition])
+            except KafkaUnavailable as error:
+                self._telemetry.count("tidemark_kafka_retries_total")
+                self._log.warning("log_not_checked", error=str(error))
+
+    def fail(self, error: BaseException) -> None:
+        if not self.failed.done():
+            self.failed.set_exception(error)
+
+    def owned(self) -> Mapping[PartitionId, PartitionState]:
+        return {partition: applier.acknowledged for partition, applier in self._appliers.items()}
+
+    def _own(self, partition: PartitionId, state: PartitionState) -> None:
+        events = self._settings.events
+        applier = PartitionApplier(
+            partition,
+            tags(self._partitions)[partition],
+            state,
+            store=self._store,
+            keeping=Keeping(
+                hours_s=events.keep_hours,
+                days_s=events.keep_days,
+                ids_s=None if events.max_age is None else events.max_age + events.dedup_margin,
+            ),
+            max_items=self._settings.aggregator.max_call_items,
+            retrying=self._retrying,
+            telemetry=self._telemetry,
+        )
+        task = asyncio.create_task(applier.run(), name=f"partition-{partition}")
+        task.add_done_callback(self._ended)
+        self._appliers[partition] = applier
+        self._tasks[partition] = task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.fail(error)
+
+    async def _state(self, partition: PartitionId, log_begin: int) -> PartitionState:
+        """Return the partition's state, made when it has none and may have one."""
+        state = await self._retrying(lambda: self._store.state(partition))
+        if state is None:
+            state = await self._begin(partition, log_begin)
+        if state.partitions != self._partitions:
+            raise Refused(
+                f"the counters were made with {state.partitions} partitions of usage.frames, the settings say"
+                f" {self._partitions}: P is fixed for a deployment; set topics.frames_partitions back"
+            )
+        if state.fingerprint != self._fingerprint:
+            raise Refused(
+                "the counters were made with another events.identity_secret: set the deployment's own, or copies of"
+                " counted events would be counted again"
+            )
+        return state
+
+    async def _begin(self, partition: PartitionId, log_begin: int) -> PartitionState:
+        async for key in self._store.keys(partition):
+            raise Refused(
+                f"partition {partition} has counters ({key}) but no applied offset: Redis was damaged or belongs to"
+                " something else; restore a backup, or empty it and let the frames be applied anew"
+            )
+        if log_begin and not self._settings.aggregator.allow_rebuild:
+            raise Refused(
+                f"Redis holds nothing of partition {partition}, and its frames begin at offset {log_begin}: older"
+                " usage cannot be counted again. Restore a backup of Redis, or start with"
+                " aggregator.allow_rebuild = true to count from there"
+            )
+        self._log.info("partition_begun", partition=partition, first_offset=log_begin)
+        state = PartitionState(
+            epoch=Epoch(1),
+            applied_offset=FrameOffset(NOTHING_APPLIED + log_begin),
+            frame_id=None,
+            partitions=self._partitions,
+            fingerprint=self._fingerprint,
+        )
+        return await self._retrying(lambda: self._store.begin(partition, state))

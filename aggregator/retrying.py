@@ -1,0 +1,41 @@
+"""Retrying a store call in place until it answers: the backpressure while Redis is away."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+
+from services.counters import StoreUnavailable
+from services.health import HealthServer
+from services.telemetry import Telemetry
+
+Answer = TypeVar("Answer")
+
+_LOG_EVERY: Final = 10
+_PART: Final = "redis"
+
+
+class Retrying:
+    """Calls the store again with growing, jittered pauses of at most 2 s, for as long as it is away."""
+
+    def __init__(self, telemetry: Telemetry, health: HealthServer) -> None:
+        self._telemetry = telemetry
+        self._health = health
+        self._log = structlog.get_logger()
+
+    async def __call__(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
+        answer = await AsyncRetrying(
+            retry=retry_if_exception_type(StoreUnavailable),
+            wait=wait_random_exponential(multiplier=0.05, max=2),
+            before_sleep=self._before_sleep,
+        )(call)
+        self._health.ready(_PART)
+        return answer
+
+    def _before_sleep(self, state: RetryCallState) -> None:
+        self._telemetry.count("tidemark_store_retries_total")
+        error = state.outcome.exception() if state.outcome else None
+        self._health.not_ready(_PART, str(error))
+        if state.attempt_number % _LOG_EVERY == 1:
+            self._log.warning("store_is_away", attempt=state.attempt_number, error=str(error))

@@ -1,0 +1,169 @@
+"""A run: consecutive frames of one partition, joined into one table of columns in log order. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from services.counters import SourcePosition
+from services.frames import COUNTER_COLUMNS, Column, Frame
+from services.identifiers import FrameOffset
+from services.windows import HOUR_MS
+
+Source = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRow:
+    """What a run adds to the ledger of one source partition in one hour of broker time."""
+
+    source: Source
+    hour: int
+    received: int = 0
+    dead_lettered: int = 0
+    redelivered: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Frames `first` to `last` as columns.
+
+    Attributes:
+        frames: one a log offset.
+        strings: what `organization`, `user` and `team` point to.
+        organization, user: places in `strings`; `team` too, plus 1, 0 for none.
+        product, hour, time_ms, identity: of each event.
+        broker_hour, source: of each event's record; `source` points into `sources`.
+        redelivered: True where the event's coordinate was covered by an earlier frame.
+        counters: (events, 9) amounts.
+        sources: source partitions that the run names.
+        positions: what the run makes of each source's position.
+        source_partitions: topic -> how many partitions it has.
+        ledger: rows for received, dead-lettered and redelivered dead letters.
+    """
+
+    first: FrameOffset
+    last: FrameOffset
+    frames: Sequence[Frame]
+    strings: Sequence[str]
+    organization: Column
+    user: Column
+    team: Column
+    product: Column
+    hour: Column
+    time_ms: Column
+    identity: Column
+    broker_hour: Column
+    source: Column
+    redelivered: npt.NDArray[np.bool_]
+    counters: Column
+    sources: Sequence[Source]
+    positions: Mapping[Source, SourcePosition]
+    source_partitions: Mapping[str, int]
+    ledger: Sequence[LedgerRow]
+
+    def __len__(self) -> int:
+        return len(self.identity)
+
+
+def join(first: FrameOffset, frames: Sequence[Frame], positions: Mapping[Source, SourcePosition]) -> Run:
+    """Return consecutive frames as one run.
+
+    Args:
+        first: offset of the first frame.
+        positions: of the sources before the run.
+    """
+    strings: dict[str, int] = {}
+    sources: dict[Source, int] = {}
+    now = dict(positions)
+    pieces = [_piece(frame, strings, sources, now) for frame in frames]
+    source_partitions: dict[str, int] = {}
+    for frame in frames:
+        source_partitions.update(frame.header.source_partitions)
+    ledger = [row for piece in pieces for row in piece.ledger]
+    column = {name: np.concatenate([piece.columns[name] for piece in pieces]) for name in pieces[0].columns}
+    return Run(
+        first=first,
+        last=FrameOffset(first + len(frames) - 1),
+        frames=frames,
+        strings=list(strings),
+        organization=column["organization"],
+        user=column["user"],
+        team=column["team"],
+        product=column["product"],
+        hour=column["time_ms"] // HOUR_MS,
+        time_ms=column["time_ms"],
+        identity=column["identity"],
+        broker_hour=column["broker_ms"] // HOUR_MS,
+        source=column["source"],
+        redelivered=column["redelivered"].astype(np.bool_),
+        counters=np.stack([column[name] for name in COUNTER_COLUMNS], axis=1),
+        sources=list(sources),
+        positions={source: position for source, position in now.items() if positions.get(source) != position},
+        source_partitions=source_partitions,
+        ledger=ledger,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    columns: dict[str, Column]
+    ledger: list[LedgerRow]
+
+
+def _piece(
+    frame: Frame, strings: dict[str, int], sources: dict[Source, int], now: dict[Source, SourcePosition]
+) -> _Piece:
+    """Return one frame's columns with strings and sources numbered for the run; move the positions on."""
+    here = [(source.topic, source.partition) for source in frame.header.sources]
+    covered = np.array([now[source].next_offset if source in now else 0 for source in here] or [0], dtype=np.int64)
+    text = np.array([strings.setdefault(string, len(strings)) for string in frame.strings] or [0], dtype=np.int64)
+    number = np.array([sources.setdefault(source, len(sources)) for source in here] or [0], dtype=np.int64)
+    columns = {name: frame.events[name] for name in ("product", "time_ms", "broker_ms", "identity", *COUNTER_COLUMNS)}
+    columns["organization"] = text[frame.events["organization"]]
+    columns["user"] = text[frame.events["user"]]
+    columns["team"] = np.concatenate([[0], text + 1])[frame.events["team"]]
+    columns["redelivered"] = (frame.events["offset"] < covered[frame.events["source"]]).astype(np.int64)
+    columns["source"] = number[frame.events["source"]]
+    ledger = _received(frame, here, covered) + _dead_lettered(frame, here, covered)
+    for source in frame.header.sources:
+        key = (source.topic, source.partition)
+        now[key] = _further(now.get(key), source.next_offset, source.read_up_to_ms)
+    return _Piece(columns, ledger)
+
+
+def _further(position: SourcePosition | None, next_offset: int, read_up_to_ms: int | None) -> SourcePosition:
+    """Return a position moved on; it never goes back, whichever worker's frame comes last."""
+    if position is None:
+        return SourcePosition(next_offset=next_offset, read_up_to_ms=read_up_to_ms)
+    times = [time for time in (position.read_up_to_ms, read_up_to_ms) if time is not None]
+    return SourcePosition(
+        next_offset=max(position.next_offset, next_offset), read_up_to_ms=max(times) if times else None
+    )
+
+
+def _received(frame: Frame, here: Sequence[Source], covered: Column) -> list[LedgerRow]:
+    """Return the received records that no earlier frame covered."""
+    rows = []
+    for run in frame.header.received:
+        again = min(max(int(covered[run.source]) - run.first_offset, 0), run.count)
+        if run.count > again:
+            rows.append(LedgerRow(source=here[run.source], hour=run.hour, received=run.count - again))
+    return rows
+
+
+def _dead_lettered(frame: Frame, here: Sequence[Source], covered: Column) -> list[LedgerRow]:
+    rows = []
+    places, offsets, times = (frame.rejected[name].tolist() for name in ("source", "offset", "broker_ms"))
+    for place, offset, time_ms in zip(places, offsets, times, strict=True):
+        again = offset < covered[place]
+        rows.append(
+            LedgerRow(
+                source=here[place],
+                hour=time_ms // HOUR_MS,
+                dead_lettered=0 if again else 1,
+                redelivered=1 if again else 0,
+            )
+        )
+    return rows

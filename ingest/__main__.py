@@ -1,0 +1,77 @@
+"""`python -m ingest`: one ingest worker."""
+
+import asyncio
+import sys
+
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+
+from ingest.worker import GROUP, IngestWorker
+from services.health import HealthServer, keep_beating
+from services.kafka import KafkaRefused, KafkaUnavailable, make_consumer, make_producer, translated
+from services.lifecycle import Exit, Refused, run, stop_on_signals
+from services.settings import Settings, WrongSettings, load_settings
+from services.telemetry import Telemetry, configure_logs
+from services.topics import check_frames
+
+
+def main() -> int:
+    configure_logs("ingest")
+    try:
+        settings = load_settings()
+    except WrongSettings as error:
+        sys.stderr.write(f"{error}\n")
+        return Exit.WRONG_SETTINGS
+    return run(lambda: _main(settings))
+
+
+async def _main(settings: Settings) -> int:
+    telemetry = Telemetry("ingest")
+    health = HealthServer(telemetry, port=settings.ingest.port, address_file=settings.ingest.address_file)
+    health.not_ready("kafka", "not connected yet")
+    stop = await stop_on_signals()
+    beating = asyncio.create_task(keep_beating(health))
+    health.start()
+    try:
+        await check_frames(settings)
+        await _work(settings, telemetry, health, stop)
+    except (KafkaRefused, KafkaUnavailable) as error:
+        raise Refused(str(error)) from error
+    finally:
+        beating.cancel()
+        health.stop()
+    return Exit.ORDERED_STOP
+
+
+async def _work(settings: Settings, telemetry: Telemetry, health: HealthServer, stop: asyncio.Event) -> None:
+    consumer = _consumer(settings)
+    producer = make_producer(settings.kafka)
+    with translated("connecting to Kafka"):
+        await producer.start()
+        await consumer.start()
+    structlog.get_logger().info("started", group=GROUP, topic=settings.topics.events)
+    try:
+        await IngestWorker(settings, consumer, producer, telemetry, health).run(stop)
+    finally:
+        await producer.stop()
+        await consumer.stop()
+
+
+def _consumer(settings: Settings) -> AIOKafkaConsumer:
+    session_ms = round(settings.ingest.session_timeout * 1000)
+    return make_consumer(
+        settings.kafka,
+        settings.topics.events,
+        group_id=GROUP,
+        partition_assignment_strategy=(RangePartitionAssignor,),
+        session_timeout_ms=session_ms,
+        heartbeat_interval_ms=min(3000, session_ms // 3),
+        max_partition_fetch_bytes=4 * 1024 * 1024,
+        # A new source partition is heard of, and asOf unknown until it is read, within a second.
+        metadata_max_age_ms=1000,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,204 @@
+"""Events to frames: one poll of records, admitted or rejected, becomes each partition's frames. Pure.
+
+A frame covers a range of coordinates (source, offset): the events of its partition in that range and, in a source's
+home partition, the range's received records and dead letters. Where a partition's share of a poll exceeds one frame,
+the ranges of its frames follow each other, so that a frame never claims what a later one brings.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from ingest.poll import Poll, Source
+from services.frames import (
+    EVENT_COLUMNS,
+    REJECTED_COLUMNS,
+    SPLIT_COLUMNS,
+    VERSION,
+    Column,
+    Frame,
+    FrameHeader,
+    FrameSource,
+    ReceivedRun,
+    encode_frame,
+)
+from services.identifiers import PartitionId
+from services.windows import HOUR_MS
+
+_POINTING: Final = ("organization", "user")
+_POINTING_PLUS_ONE: Final = ("team", *SPLIT_COLUMNS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackingLimits:
+    """`partitions`: P. `events`: most rows of a frame. `bytes`: most bytes of a frame with more than one row."""
+
+    partitions: int
+    events: int
+    bytes: int
+
+
+def home_of(source_partition: int, partitions: int) -> PartitionId:
+    """Return the frames partition that counts a source partition's received and dead-lettered records."""
+    return PartitionId(source_partition % partitions)
+
+
+class Packer:
+    """Makes the frames of one poll after the other.
+
+    Args:
+        limits: see there.
+        fingerprint: of the identity secret.
+        new_frame_id: gives a random unsigned 64-bit number.
+    """
+
+    def __init__(self, limits: PackingLimits, fingerprint: str, new_frame_id: Callable[[], int]) -> None:
+        self._limits = limits
+        self._fingerprint = fingerprint
+        self._new_frame_id = new_frame_id
+
+    def frames(
+        self, poll: Poll, partition: PartitionId, events: Column, source_partitions: Mapping[str, int]
+    ) -> Iterator[bytes]:
+        """Yield the frames of one partition in the order in which they must be sent.
+
+        Args:
+            poll: what was read.
+            partition: of the frames.
+            events: rows of the poll's event columns that belong to the partition, ascending.
+            source_partitions: topic -> how many partitions it has.
+        """
+        at_home = [
+            number
+            for number, source in enumerate(poll.sources)
+            if home_of(source.partition, self._limits.partitions) == partition
+        ]
+        rejected = np.flatnonzero(np.isin(poll.rejected["source"], at_home))
+        ranges = [(0, len(events) + len(rejected))]
+        share = _Share(poll, events, rejected)
+        first = share.begin()
+        while ranges:
+            start, end = ranges.pop()
+            if end - start > self._limits.events:
+                ranges += [(start + self._limits.events, end), (start, start + self._limits.events)]
+                continue
+            last = share.end(end)
+            frame = self._frame(share, (start, end), (first, last), at_home, source_partitions)
+            data = encode_frame(frame)
+            if len(data) > self._limits.bytes and end - start > 1:
+                middle = (start + end) // 2
+                ranges += [(middle, end), (start, middle)]
+                continue
+            first = last
+            yield data
+
+    def _frame(
+        self,
+        share: "_Share",
+        rows: tuple[int, int],
+        cover: tuple[Sequence[int], Sequence[int]],
+        at_home: Sequence[int],
+        source_partitions: Mapping[str, int],
+    ) -> Frame:
+        poll = share.poll
+        events, rejected = share.rows(*rows)
+        strings, event_columns, rejected_columns = _localized(poll, events, rejected)
+        final = rows[1] == share.size
+        rejected_by_source = Counter(poll.rejected["source"][rejected].tolist())
+        received = [run for number in at_home for run in _received(poll.sources[number], number, cover)]
+        received_by_source: Counter[int] = Counter()
+        for run in received:
+            received_by_source[run.source] += run.count
+        header = FrameHeader(
+            version=VERSION,
+            frame_id=self._new_frame_id(),
+            fingerprint=self._fingerprint,
+            source_partitions=dict(source_partitions),
+            sources=tuple(
+                FrameSource(
+                    topic=source.topic,
+                    partition=source.partition,
+                    first_offset=cover[0][number],
+                    next_offset=cover[1][number],
+                    received=received_by_source[number],
+                    rejected=rejected_by_source[number],
+                    read_up_to_ms=source.read_up_to_ms if final else None,
+                )
+                for number, source in enumerate(poll.sources)
+            ),
+            received=tuple(received),
+        )
+        return Frame(header=header, strings=strings, events=event_columns, rejected=rejected_columns)
+
+
+class _Share:
+    """One partition's rows of a poll, events and dead letters together, in the order of their coordinates."""
+
+    def __init__(self, poll: Poll, events: Column, rejected: Column) -> None:
+        self.poll = poll
+        self.size = len(events) + len(rejected)
+        source = np.concatenate([poll.events["source"][events], poll.rejected["source"][rejected]])
+        offset = np.concatenate([poll.events["offset"][events], poll.rejected["offset"][rejected]])
+        order = np.lexsort((offset, source))
+        self._source, self._offset = source[order], offset[order]
+        self._is_event = order < len(events)
+        self._row = np.concatenate([events, rejected])[order]
+
+    def rows(self, start: int, end: int) -> tuple[Column, Column]:
+        """Return the rows of the event columns and of the rejected columns between two places."""
+        is_event, row = self._is_event[start:end], self._row[start:end]
+        return row[is_event], row[~is_event]
+
+    def begin(self) -> list[int]:
+        return [source.first_offset for source in self.poll.sources]
+
+    def end(self, place: int) -> list[int]:
+        """Return, for each source, the offset before which everything stands before `place`."""
+        if place == self.size:
+            return [source.next_offset for source in self.poll.sources]
+        at, offset = int(self._source[place - 1]), int(self._offset[place - 1])
+        return [
+            source.next_offset if number < at else offset + 1 if number == at else source.first_offset
+            for number, source in enumerate(self.poll.sources)
+        ]
+
+
+def _received(source: Source, number: int, cover: tuple[Sequence[int], Sequence[int]]) -> list[ReceivedRun]:
+    """Return the runs of a source's records, whatever became of them, between two offsets."""
+    begin, end = np.searchsorted(source.offsets, [cover[0][number], cover[1][number]])
+    offsets, hours = source.offsets[begin:end], source.broker_ms[begin:end] // HOUR_MS
+    if not len(offsets):
+        return []
+    breaks = np.flatnonzero((np.diff(offsets) != 1) | (np.diff(hours) != 0)) + 1
+    starts = np.concatenate([[0], breaks])
+    counts = np.diff(np.concatenate([starts, [len(offsets)]]))
+    return [
+        ReceivedRun(number, first, count, hour)
+        for first, count, hour in zip(
+            offsets[starts].tolist(), counts.tolist(), hours[starts].tolist(), strict=True
+        )
+    ]
+
+
+def _localized(
+    poll: Poll, events: Column, rejected: Column
+) -> tuple[list[str], dict[str, Column], dict[str, Column]]:
+    """Return a string table of what the rows point to, and the rows' columns pointing into it."""
+    event_columns = {name: poll.events[name][events] for name in EVENT_COLUMNS}
+    rejected_columns = {name: poll.rejected[name][rejected] for name in REJECTED_COLUMNS}
+    wanted = [event_columns[name] for name in _POINTING]
+    wanted += [event_columns[name] - 1 for name in _POINTING_PLUS_ONE]
+    wanted.append(rejected_columns["reason"])
+    used, places = np.unique(np.concatenate(wanted), return_inverse=True)
+    if len(used) and used[0] < 0:
+        used, places = used[1:], places - 1
+    columns = iter(np.split(places, np.cumsum([len(column) for column in wanted])[:-1]))
+    for name in _POINTING:
+        event_columns[name] = next(columns)
+    for name in _POINTING_PLUS_ONE:
+        event_columns[name] = next(columns) + 1
+    rejected_columns["reason"] = next(columns)
+    return [poll.strings[at] for at in used.tolist()], event_columns, rejected_columns

@@ -1,0 +1,280 @@
+"""The ingest worker: reads events, keeps the bad ones as dead letters, sends the good ones on as frames.
+
+One poll after the other: its dead letters are acknowledged, then its frames, then its offsets are committed; the next
+poll is read and packed meanwhile. Each partition's frames are sent one by one. Whatever is not acknowledged ends the
+worker with nothing committed after it: the records are read again, and the dedup index knows those that got through.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError
+
+from ingest.admission import Admission
+from ingest.packing import Packer, PackingLimits, home_of
+from ingest.poll import Collector, Poll, RejectedRecord, Source, source_columns
+from services.clock import monotonic_s, now_ms
+from services.dead_letters import dead_letter_headers
+from services.health import HealthServer
+from services.identifiers import PartitionId
+from services.identity import fingerprint, identity_hasher
+from services.kafka import KafkaRefused, translated
+from services.settings import Settings
+from services.telemetry import Telemetry
+
+GROUP: Final = "tidemark-ingest"
+_LOG_APPEND_TIME: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """A poll, ready to be sent.
+
+    Attributes:
+        letters: its dead letters.
+        frames: each partition's frames, in order.
+        events: accepted events.
+        positions: what to commit once all is acknowledged.
+    """
+
+    letters: Sequence[RejectedRecord]
+    sources: Sequence[Source]
+    frames: Mapping[PartitionId, Sequence[bytes]]
+    events: int
+    positions: Mapping[TopicPartition, int]
+
+
+class IngestWorker:
+    """One member of the ingest group.
+
+    Args:
+        consumer: subscribed to the events topic in `GROUP`, started.
+        producer: started.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        consumer: AIOKafkaConsumer,
+        producer: AIOKafkaProducer,
+        telemetry: Telemetry,
+        health: HealthServer,
+    ) -> None:
+        self._settings = settings
+        self._ingest = settings.ingest
+        self._topics = settings.topics
+        self._consumer = consumer
+        self._producer = producer
+        self._telemetry = telemetry
+        self._health = health
+        self._log = structlog.get_logger()
+        events, secret = settings.events, settings.events.identity_secret.get_secret_value()
+        admission = Admission(
+            events.unknown_fields,
+            events.max_bytes,
+            None if events.max_age is None else round(events.max_age * 1000),
+            round(events.max_ahead * 1000),
+        )
+        self._collector = Collector(admission, identity_hasher(secret), self._topics.frames_partitions)
+        self._packer = Packer(
+            PackingLimits(
+                partitions=self._topics.frames_partitions,
+                events=self._ingest.max_frame_events,
+                bytes=self._ingest.max_frame_bytes,
+            ),
+            fingerprint(secret),
+            lambda: secrets.randbits(64),
+        )
+        self._read_up_to: dict[TopicPartition, int] = {}
+        self._begun: dict[TopicPartition, int] = {}
+        self._sent_at_s = dict.fromkeys(map(PartitionId, range(self._topics.frames_partitions)), 0.0)
+        self._committed: dict[TopicPartition, int] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set; returns when all that was read is acknowledged and committed.
+
+        Raises:
+            KafkaRefused, KafkaUnavailable: something was not acknowledged.
+        """
+        sending: asyncio.Task[None] | None = None
+        try:
+            while not stop.is_set():
+                began = monotonic_s()
+                packed = await self._read()
+                if sending is not None:
+                    await sending
+                sending = asyncio.create_task(self._send(packed))
+                if packed.events + len(packed.letters) < self._ingest.max_poll_records // 4:
+                    pause = self._ingest.linger - (monotonic_s() - began)
+                    if pause > 0:
+                        await _until(stop, pause)
+            if sending is not None:
+                await sending
+                sending = None
+        finally:
+            if sending is not None:
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
+
+    async def _read(self) -> Packed:
+        with translated("reading events"):
+            records = await self._consumer.getmany(
+                timeout_ms=round(self._ingest.heartbeat_interval * 1000 / 2),
+                max_records=self._ingest.max_poll_records,
+            )
+            assigned = sorted(self._consumer.assignment(), key=lambda tp: (tp.topic, tp.partition))
+            ends = {tp: await self._position(tp) for tp in assigned}
+        gathering = self._collector.begin()
+        sources = []
+        for tp in assigned:
+            batch: Sequence[ConsumerRecord[bytes | None, bytes | None]] = records.get(tp, [])
+            gathering.collect(len(sources), batch)
+            sources.append(self._source(tp, batch, ends[tp]))
+        return self._pack(self._collector.poll(gathering, sources), {tp: ends[tp] for tp in assigned})
+
+    async def _position(self, tp: TopicPartition) -> int:
+        try:
+            return int(await self._consumer.position(tp))
+        except IllegalStateError:  # revoked since the poll; nothing of it is in this one
+            return self._begun.get(tp, 0)
+
+    def _source(
+        self, tp: TopicPartition, records: Sequence[ConsumerRecord[bytes | None, bytes | None]], end: int
+    ) -> Source:
+        """Return one source partition's share, and move its begin and time on."""
+        offsets, times = source_columns(records)
+        first = self._begun.get(tp, int(offsets[0]) if len(offsets) else end)
+        if len(offsets) and not first <= offsets[0]:
+            first = int(offsets[0])  # a rebalance took the position back
+        self._begun[tp] = end
+        reached = self._caught_up_ms(tp, end)
+        if reached is None and len(times):
+            reached = int(times[-1])
+        if reached is not None:
+            self._read_up_to[tp] = max(self._read_up_to.get(tp, reached), reached)
+        self._telemetry.set("tidemark_ingest_position", end, topic=tp.topic, partition=tp.partition)
+        return Source(
+            topic=tp.topic,
+            partition=tp.partition,
+            first_offset=min(first, end),
+            next_offset=end,
+            read_up_to_ms=self._read_up_to.get(tp),
+            offsets=offsets,
+            broker_ms=times,
+        )
+
+    def _caught_up_ms(self, tp: TopicPartition, position: int) -> int | None:
+        """Return the broker time up to which a source that is read to its end is read; None when it is not.
+
+        Not the clock but the time of the broker's last answer counts: while it does not answer, there may be more.
+        """
+        try:
+            highwater = self._consumer.highwater(tp)
+            answered_ms = self._consumer.last_poll_timestamp(tp)
+        except (AssertionError, IllegalStateError):
+            return None
+        if highwater is None or answered_ms is None or position < highwater:
+            return None
+        return min(int(answered_ms), now_ms()) - round(self._ingest.clock_skew * 1000)
+
+    def _pack(self, poll: Poll, positions: Mapping[TopicPartition, int]) -> Packed:
+        now_s = monotonic_s()
+        counts = {
+            tp.topic: len(self._consumer.partitions_for_topic(tp.topic) or ()) for tp in positions
+        }
+        busy = {home_of(source.partition, self._topics.frames_partitions) for source in poll.sources if len(source.offsets)}
+        frames: dict[PartitionId, list[bytes]] = {}
+        order = np.argsort(poll.partitions, kind="stable")
+        bounds = np.searchsorted(poll.partitions[order], np.arange(self._topics.frames_partitions + 1)).tolist()
+        for partition, sent_at_s in self._sent_at_s.items():
+            events = order[bounds[partition] : bounds[partition + 1]]
+            due = now_s - sent_at_s >= self._ingest.heartbeat_interval
+            if positions and (len(events) or partition in busy or due):
+                frames[partition] = list(self._packer.frames(poll, partition, events, counts))
+                self._sent_at_s[partition] = now_s
+                self._telemetry.count(
+                    "tidemark_frames_total",
+                    len(frames[partition]),
+                    result="sent" if len(events) else "heartbeat",
+                )
+        return Packed(
+            letters=poll.letters,
+            sources=poll.sources,
+            frames=frames,
+            events=len(poll.partitions),
+            positions=positions,
+        )
+
+    async def _send(self, packed: Packed) -> None:
+        """Send a poll's dead letters, then its frames, then commit; each once the one before is acknowledged."""
+        rejected_at_ms = now_ms()
+        await _all(self._send_letter(letter, packed.sources, rejected_at_ms) for letter in packed.letters)
+        await _all(self._send_frames(partition, frames) for partition, frames in packed.frames.items())
+        if packed.events:
+            self._telemetry.count("tidemark_events_total", packed.events, result="accepted")
+        if packed.letters:
+            self._telemetry.count("tidemark_events_total", len(packed.letters), result="dead_lettered")
+        await self._commit(packed.positions)
+        self._health.ready("kafka")
+
+    async def _send_letter(self, letter: RejectedRecord, sources: Sequence[Source], rejected_at_ms: int) -> None:
+        source, record = sources[letter.source], letter.record
+        headers = dead_letter_headers(
+            record.headers,
+            reason=letter.reason,
+            field=letter.field,
+            topic=source.topic,
+            partition=source.partition,
+            offset=record.offset,
+            rejected_at_ms=rejected_at_ms,
+        )
+        with translated(f"keeping a dead letter in {self._topics.dead_letters}"):
+            await self._producer.send_and_wait(
+                self._topics.dead_letters, value=record.value, key=record.key, headers=headers
+            )
+        self._telemetry.count("tidemark_dead_letters_total", reason=str(letter.reason))
+
+    async def _send_frames(self, partition: PartitionId, frames: Sequence[bytes]) -> None:
+        for frame in frames:
+            self._telemetry.observe("tidemark_frame_bytes", len(frame))
+            with translated(f"sending a frame to partition {partition} of {self._topics.frames}"):
+                await self._producer.send_and_wait(self._topics.frames, value=frame, partition=partition)
+
+    async def _commit(self, positions: Mapping[TopicPartition, int]) -> None:
+        moved = {tp: at for tp, at in positions.items() if self._committed.get(tp) != at}
+        mine = {tp: at for tp, at in moved.items() if tp in self._consumer.assignment()}
+        if not mine:
+            return
+        try:
+            with translated("committing source offsets"):
+                await self._consumer.commit(mine)
+        except KafkaRefused as error:
+            if not isinstance(error.__cause__, CommitFailedError):
+                raise
+            # A rebalance came between: the next owner reads these records again, and they are known.
+            self._log.warning("commit_refused", error=str(error))
+        except IllegalStateError as error:
+            self._log.warning("commit_refused", error=str(error))
+        else:
+            self._committed.update(mine)
+
+
+async def _all(sends: Sequence[Awaitable[None]] | object) -> None:
+    """Wait for all of them; the first failure is raised once the others have ended."""
+    outcomes = await asyncio.gather(*sends, return_exceptions=True)  # type: ignore[misc]
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+async def _until(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return

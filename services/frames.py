@@ -1,0 +1,224 @@
+"""The frame: one partition's share of one poll of an ingest worker, as columns. Encode, decode, version.
+
+A frame is a msgpack array (`FrameBody`). An integer column is stored as (base, width, bytes): the smallest value, and
+what each row has above it in 0, 1, 2, 4 or 8 little-endian unsigned bytes. Strings stand once in a table that columns
+point into. Every frame, also one without events, says how far it covers each source partition that its writer reads:
+all of the partition's records before `next_offset` are in this frame or earlier ones of the same frames partition.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from services.identifiers import FrameId
+from services.metrics_contract import COUNTERS_PER_PRODUCT_MAX
+
+VERSION: Final = 1
+Column = npt.NDArray[np.int64]
+
+COUNTER_COLUMNS: Final = tuple(f"counter{i}" for i in range(COUNTERS_PER_PRODUCT_MAX))
+"""Counters of the event's product in the order of `services.metrics_contract`."""
+
+SPLIT_COLUMNS: Final = ("model", "language", "ide", "agent_type")
+EVENT_COLUMNS: Final = (
+    "organization",
+    "team",
+    "user",
+    "product",
+    "time_ms",
+    "broker_ms",
+    "source",
+    "offset",
+    "identity",
+    *SPLIT_COLUMNS,
+    *COUNTER_COLUMNS,
+)
+"""Columns of the events, one row each in the order of arrival.
+
+`organization` and `user` point into the string table; `team` and the splits too, plus 1, 0 for none. `source` points
+into the header's sources. `identity` is the signed view of the 64-bit identity hash.
+"""
+
+REJECTED_COLUMNS: Final = ("source", "offset", "broker_ms", "reason")
+"""Columns of the dead-lettered records; `reason` points into the string table."""
+
+_WIDTHS: Final = {0: None, 1: np.dtype("<u1"), 2: np.dtype("<u2"), 4: np.dtype("<u4"), 8: np.dtype("<u8")}
+
+
+class WrongFrame(Exception):
+    """Bytes that are not a frame this version reads; the message says what to do."""
+
+
+class FrameSource(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
+    """What a frame says of one source partition.
+
+    Attributes:
+        topic, partition: of the source.
+        first_offset, next_offset: the frame's own share of the source, half-open; equal when there is none.
+        received: records read in that share, of all frames partitions; counted in the source's home frame only, else 0.
+        rejected: of these, dead-lettered.
+        read_up_to_ms: broker time before which the source is covered; None when unknown.
+    """
+
+    topic: str
+    partition: int
+    first_offset: int
+    next_offset: int
+    received: int
+    rejected: int
+    read_up_to_ms: int | None
+
+
+class ReceivedRun(msgspec.Struct, array_like=True, frozen=True):
+    """Records with consecutive offsets and the same hour of broker time, in the source's home frame.
+
+    Attributes:
+        source: place in the header's sources.
+        first_offset: of the first record.
+        count: records, all offsets from the first on.
+        hour: hours of broker time since the epoch.
+    """
+
+    source: int
+    first_offset: int
+    count: int
+    hour: int
+
+
+class PackedColumn(msgspec.Struct, array_like=True, frozen=True):
+    base: int
+    width: int
+    data: bytes
+
+
+class FrameHeader(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
+    """What stands before the columns.
+
+    Attributes:
+        version: of this format.
+        frame_id: random, 64 bits.
+        fingerprint: of the identity secret (`services.identity`).
+        source_partitions: topic -> how many partitions it has now.
+        sources: one row a source partition.
+        received: one row a run of records, for the sources whose home is this frames partition.
+    """
+
+    version: int
+    frame_id: int
+    fingerprint: str
+    source_partitions: dict[str, int]
+    sources: tuple[FrameSource, ...]
+    received: tuple[ReceivedRun, ...]
+
+
+class FrameBody(msgspec.Struct, array_like=True, frozen=True):
+    header: FrameHeader
+    strings: tuple[str, ...]
+    events: int
+    event_columns: tuple[PackedColumn, ...]
+    rejected: int
+    rejected_columns: tuple[PackedColumn, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """A decoded frame. `events` and `rejected`: column name -> int64 array, all of one length each."""
+
+    header: FrameHeader
+    strings: Sequence[str]
+    events: Mapping[str, Column]
+    rejected: Mapping[str, Column]
+
+    @property
+    def frame_id(self) -> FrameId:
+        return FrameId(self.header.frame_id)
+
+    @property
+    def event_count(self) -> int:
+        return len(self.events["offset"])
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(FrameBody)
+
+
+class _VersionOnly(msgspec.Struct, array_like=True):
+    version: int
+
+
+class _HeaderOnly(msgspec.Struct, array_like=True):
+    header: _VersionOnly
+
+
+_version_decoder = msgspec.msgpack.Decoder(_HeaderOnly)
+
+
+def encode_frame(frame: Frame) -> bytes:
+    return _encoder.encode(
+        FrameBody(
+            frame.header,
+            tuple(frame.strings),
+            len(frame.events["offset"]),
+            tuple(_pack(frame.events[name]) for name in EVENT_COLUMNS),
+            len(frame.rejected["offset"]),
+            tuple(_pack(frame.rejected[name]) for name in REJECTED_COLUMNS),
+        )
+    )
+
+
+def decode_frame(data: bytes | None) -> Frame:
+    """Return the frame that the bytes hold.
+
+    Raises:
+        WrongFrame: they hold none, or one of another version.
+    """
+    try:
+        version = _version_decoder.decode(data or b"").header.version
+        if version != VERSION:
+            raise WrongFrame(
+                f"a frame of version {version}, this aggregator reads {VERSION}: upgrade the aggregators before ingest"
+            )
+        body = _decoder.decode(data or b"")
+        return Frame(
+            header=body.header,
+            strings=body.strings,
+            events=_unpack_all(EVENT_COLUMNS, body.event_columns, body.events),
+            rejected=_unpack_all(REJECTED_COLUMNS, body.rejected_columns, body.rejected),
+        )
+    except (msgspec.DecodeError, ValueError, KeyError, UnicodeDecodeError) as error:
+        raise WrongFrame(f"not a frame: {error}") from error
+
+
+def no_rows(names: Sequence[str]) -> dict[str, Column]:
+    empty = np.zeros(0, dtype=np.int64)
+    return dict.fromkeys(names, empty)
+
+
+def _pack(column: Column) -> PackedColumn:
+    if not len(column):
+        return PackedColumn(0, 0, b"")
+    base = int(column.min())
+    span = int(column.max()) - base
+    width = next(width for width in _WIDTHS if span < 1 << (8 * width))
+    dtype = _WIDTHS[width]
+    # The subtraction may wrap at 64 bits (identities do); so does the addition on the way back.
+    data = b"" if dtype is None else (column - np.int64(base)).astype(dtype).tobytes()
+    return PackedColumn(base, width, data)
+
+
+def _unpack_all(names: Sequence[str], columns: Sequence[PackedColumn], rows: int) -> dict[str, Column]:
+    return {name: _unpack(column, rows) for name, column in zip(names, columns, strict=True)}
+
+
+def _unpack(column: PackedColumn, rows: int) -> Column:
+    dtype = _WIDTHS[column.width]
+    if dtype is None:
+        return np.full(rows, column.base, dtype=np.int64)
+    values = np.frombuffer(column.data, dtype=dtype)
+    if len(values) != rows:
+        raise ValueError(f"a column has {len(values)} rows, not {rows}")
+    return values.astype(np.int64) + np.int64(column.base)
