@@ -3,10 +3,13 @@
 Both have the face of `KafkaServer` and `RedisServer`. A fixed host port keeps the address over a restart.
 """
 
+import os
+import socket
 import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 from docker.errors import DockerException
 from testcontainers.community.kafka import KafkaContainer
@@ -27,10 +30,26 @@ _POLL_SECONDS = 0.05
 
 
 def engine_answers() -> bool:
+    if not _something_listens(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")):
+        return False
     try:
         return bool(DockerClient(timeout=_ENGINE_SECONDS).client.ping())
-    except (DockerException, OSError):  # no socket, no right to use it, a remote engine away
+    except (DockerException, OSError):  # no right to use it, a remote engine away
         return False
+
+
+def _something_listens(address: str) -> bool:
+    """Ask the bare socket first: the client leaves its own open where nobody answers, and warnings are errors here."""
+    parts = urlsplit(address)
+    try:
+        if parts.scheme == "tcp":
+            socket.create_connection((parts.hostname or "", parts.port or 2375), timeout=_ENGINE_SECONDS).close()
+        elif parts.scheme == "unix":
+            with socket.socket(socket.AF_UNIX) as engine:
+                engine.connect(parts.path)
+    except OSError:
+        return False
+    return True
 
 
 class _ContainerServer:

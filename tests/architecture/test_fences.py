@@ -1,0 +1,53 @@
+"""A library's name appears in its rooms only, imports inside functions and under TYPE_CHECKING too."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.tree import ROOT, product_modules
+
+ROOMS = {
+    "faust": ("aggregator/app.py", "aggregator/faust_*.py"),
+    "mode": ("aggregator/app.py", "aggregator/faust_*.py"),
+    "aiokafka": ("services/kafka.py", "services/topics.py", "services/publishing.py", "ingest/*", "aggregator/*"),
+    "redis": ("services/redis_counters.py", "services/redis_client.py"),
+    "fastapi": ("query_api/*",),
+    "starlette": ("query_api/*",),
+}
+
+
+def imported_libraries(source: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (name.name.partition(".")[0] for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module.partition(".")[0]
+
+
+def strangers(library: str, rooms: tuple[str, ...]) -> list[Path]:
+    found = []
+    for path in product_modules():
+        name = path.relative_to(ROOT)
+        allowed = any(fnmatch(name.as_posix(), room) for room in rooms)
+        if not allowed and library in imported_libraries(path.read_text()):
+            found.append(name)
+    return found
+
+
+@pytest.mark.parametrize("library", ROOMS)
+def test_a_library_is_imported_only_in_its_rooms(library: str) -> None:
+    assert strangers(library, ROOMS[library]) == []
+
+
+def test_an_import_inside_a_function_does_not_pass_the_fence() -> None:
+    source = "def f():\n    from redis.asyncio import Redis\n    import faust.types as t\n"
+    assert list(imported_libraries(source)) == ["redis", "faust"]
+
+
+def test_the_oracle_knows_nothing_of_the_product() -> None:
+    libraries = set(imported_libraries((ROOT / "tests/support/oracle.py").read_text()))
+    assert libraries <= sys.stdlib_module_names
