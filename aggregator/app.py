@@ -7,8 +7,10 @@ nothing (ADR 0004).
 import asyncio
 from collections.abc import Iterable, Mapping
 from functools import partial
+from typing import cast
 
 import faust
+from faust.streams import Stream
 from faust.types import TP, EventT, StreamT
 from yarl import URL
 
@@ -61,7 +63,7 @@ def build_app(settings: Settings, owner: Owner) -> faust.App:
     frames = app.topic(settings.topics.frames, value_serializer="raw", key_serializer="raw")
 
     async def feed(stream: StreamT[bytes]) -> None:
-        async for event in stream.noack().events():
+        async for event in cast(Stream[bytes], stream).noack().events():
             message = event.message
             await owner.offer(
                 PartitionId(message.partition), FrameOffset(message.offset), message.value, partial(_ack, event)

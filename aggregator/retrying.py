@@ -25,11 +25,14 @@ class Retrying:
         self._log = structlog.get_logger()
 
     async def __call__(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
-        answer = await AsyncRetrying(
+        async def attempt() -> Answer:
+            return await call()
+
+        answer: Answer = await AsyncRetrying(
             retry=retry_if_exception_type(StoreUnavailable),
             wait=wait_random_exponential(multiplier=0.05, max=2),
             before_sleep=self._before_sleep,
-        )(call)
+        )(attempt)
         self._health.ready(_PART)
         return answer
 

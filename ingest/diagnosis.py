@@ -75,8 +75,7 @@ def diagnose(value: bytes | None, rules: AdmissionRules, broker_ms: int) -> Reje
         time_ms, product = _check_attributes(event, rules)
         _check_data(event, product, rules)
         _check(lone_surrogate(event), Reason.WRONG_TYPE)
-        if reason := rules.age_fault(time_ms, broker_ms):
-            raise _Fault(reason, "time")
+        _check_age(time_ms, broker_ms, rules)
     except _Fault as fault:
         return fault.rejected
     return None
@@ -126,7 +125,7 @@ def _check_attributes(event: Members, rules: AdmissionRules) -> tuple[int, Produ
         _check_key_id("teamid", team)
     for name in _OPTIONAL:
         _optional(event, name)
-    _check_known(event.keys(), _ATTRIBUTES, "", rules)
+    _check_known(event.names(), _ATTRIBUTES, "", rules)
     return time_ms, product
 
 
@@ -167,6 +166,11 @@ def _time_ms(text: str) -> int:
         raise _Fault(Reason.WRONG_TYPE, "time", str(error)) from error
 
 
+def _check_age(time_ms: int, broker_ms: int, rules: AdmissionRules) -> None:
+    if reason := rules.age_fault(time_ms, broker_ms):
+        raise _Fault(reason, "time")
+
+
 def _check_known(names: Iterable[str], known: Iterable[str], prefix: str, rules: AdmissionRules) -> None:
     if rules.ignore_unknown:
         return
@@ -176,7 +180,7 @@ def _check_known(names: Iterable[str], known: Iterable[str], prefix: str, rules:
 
 
 def _check_data(event: Members, product: Product, rules: AdmissionRules) -> None:
-    if "data" not in event.keys():
+    if "data" not in event.names():
         raise _Fault(Reason.MISSING_ATTRIBUTE, "data")
     data = event.get("data")
     if not isinstance(data, Members):

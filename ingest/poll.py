@@ -19,7 +19,7 @@ from services.identifiers import PartitionId
 from services.keyspace import partition_of
 from services.metrics_contract import PRODUCTS
 
-STRINGS_MAX: Final = 500_000
+STRINGS_MAX: Final = 200_000
 """Distinct strings remembered from poll to poll; beyond it a worker begins anew."""
 
 _SPLITS: Final = {"model": "model", "language": "language", "ide": "ide", "agentType": "agent_type"}
@@ -109,13 +109,13 @@ class Collector:
 
     def poll(self, gathering: "Gathering", sources: Sequence[Source]) -> Poll:
         """Return what was gathered; `sources` in the order in which they were gathered."""
+        events, rejected = gathering.event_columns(), gathering.rejected_columns()
         strings = list(self._strings)
-        events = gathering.event_columns()
         return Poll(
             sources=sources,
             strings=strings,
             events=events,
-            rejected=gathering.rejected_columns(),
+            rejected=rejected,
             partitions=self._partitions_of(events["organization"], strings),
             letters=gathering.letters,
         )
@@ -151,7 +151,7 @@ class Gathering:
         intern, astuple = strings.setdefault, msgspec.structs.astuple
         for record in records:
             outcome = admit(record.value, record.timestamp, record.headers)
-            if type(outcome) is Rejected:
+            if isinstance(outcome, Rejected):
                 self.letters.append(
                     RejectedRecord(source=source, record=record, reason=outcome.reason, field=outcome.field)
                 )

@@ -33,7 +33,7 @@ class Members:
         """Return the value of the last member of that name, None when there is none."""
         return dict(self.pairs).get(key)
 
-    def keys(self) -> list[str]:
+    def names(self) -> list[str]:
         return [key for key, _ in self.pairs]
 
 
@@ -83,6 +83,8 @@ def values(value: object, path: str = "") -> Iterator[tuple[str, object]]:
         case list():
             for place, part in enumerate(value):
                 yield from values(part, f"{path}[{place}]")
+        case _:
+            pass
 
 
 def duplicate_key(value: object) -> str | None:
@@ -90,7 +92,7 @@ def duplicate_key(value: object) -> str | None:
     for path, part in values(value):
         if isinstance(part, Members):
             seen: set[str] = set()
-            for key in part.keys():
+            for key in part.names():
                 if key in seen:
                     return f"{path}.{key}" if path else key
                 seen.add(key)
@@ -107,7 +109,7 @@ def lone_surrogate(value: object) -> str | None:
     for path, part in values(value):
         if isinstance(part, str) and _SURROGATE.search(part):
             return path
-        if isinstance(part, Members) and any(_SURROGATE.search(key) for key in part.keys()):
+        if isinstance(part, Members) and any(_SURROGATE.search(key) for key in part.names()):
             return path
     return None
 

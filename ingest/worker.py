@@ -7,7 +7,7 @@ worker with nothing committed after it: the records are read again, and the dedu
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -131,7 +131,7 @@ class IngestWorker:
             assigned = sorted(self._consumer.assignment(), key=lambda tp: (tp.topic, tp.partition))
             ends = {tp: await self._position(tp) for tp in assigned}
         gathering = self._collector.begin()
-        sources = []
+        sources: list[Source] = []
         for tp in assigned:
             batch: Sequence[ConsumerRecord[bytes | None, bytes | None]] = records.get(tp, [])
             gathering.collect(len(sources), batch)
@@ -265,9 +265,9 @@ class IngestWorker:
             self._committed.update(mine)
 
 
-async def _all(sends: Sequence[Awaitable[None]] | object) -> None:
+async def _all(sends: Iterable[Awaitable[None]]) -> None:
     """Wait for all of them; the first failure is raised once the others have ended."""
-    outcomes = await asyncio.gather(*sends, return_exceptions=True)  # type: ignore[misc]
+    outcomes = await asyncio.gather(*sends, return_exceptions=True)
     for outcome in outcomes:
         if isinstance(outcome, BaseException):
             raise outcome

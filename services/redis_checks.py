@@ -29,9 +29,13 @@ async def eviction_policy(client: Redis) -> str | None:
     with translated():
         try:
             answer = await client.config_get("maxmemory-policy")
-            policy = answer.get("maxmemory-policy", answer.get(b"maxmemory-policy"))
+            policy: object = {_text(name): _text(value) for name, value in answer.items()}.get("maxmemory-policy")
         except ResponseError as error:
             if not str(error).startswith(("unknown command", "NOPERM", "no permissions")):
                 raise
             policy = (await client.info("memory")).get("maxmemory_policy")
-    return policy.decode() if isinstance(policy, bytes) else policy
+    return None if policy is None else _text(policy)
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
 import msgpack
 from redis.asyncio import Redis
@@ -69,7 +69,7 @@ class RedisCounterStore:
     async def state(self, partition: PartitionId) -> PartitionState | None:
         with translated():
             fields = await self._client.hgetall(state_key(self._tags[partition]))
-        return _state(fields, partition)
+        return _state(cast(dict[bytes, bytes], fields), partition)
 
     async def begin(self, partition: PartitionId, state: PartitionState) -> PartitionState:
         answer = await self._begin(state_key(self._tags[partition]), *write_state(state))
@@ -113,7 +113,7 @@ class RedisCounterStore:
         while True:
             with translated():
                 cursor, names = await self._client.scan(cursor, match=pattern, count=_SCAN_COUNT)
-            for name in names:
+            for name in cast(list[bytes], names):
                 if name not in seen:
                     seen.add(name)
                     yield name.decode()
