@@ -1,0 +1,1 @@
+"""One role or module on a real server."""
