@@ -48,7 +48,8 @@ async def _main(settings: Settings) -> int:
     try:
         await retrying(lambda: check_server(client))
         await check_frames(settings)
-        await _work(settings, RedisCounterStore(client, settings.topics.frames_partitions), retrying, telemetry, health, stop)
+        store = RedisCounterStore(client, settings.topics.frames_partitions)
+        await _work(settings, store, retrying, telemetry, health, stop)
     except (KafkaRefused, KafkaUnavailable) as error:
         raise Refused(str(error)) from error
     finally:

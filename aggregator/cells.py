@@ -35,9 +35,7 @@ class Cells:
         return len(self.scopes)
 
     def select(self, keep: npt.NDArray[np.bool_]) -> "Cells":
-        return replace(
-            self, scopes=self.scopes[keep], numbers=self.numbers[keep], products=self.products[keep]
-        )
+        return replace(self, scopes=self.scopes[keep], numbers=self.numbers[keep], products=self.products[keep])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +102,7 @@ def periods_and_places(window: Window, numbers: Column) -> tuple[Column, Column]
 
 
 def expiry_s(window: Window, periods: Sequence[int], keep_s: float | None) -> list[int]:
-    """Return, for each period, the UNIX second at which its hash ends: its last window's end and the keep time; 0: never."""
+    """Return the UNIX second at which each period's hash ends, its last window's end and the keep time; 0: never."""
     if keep_s is None:
         return [0] * len(periods)
     ends = np.array(periods, dtype=np.int64) + 1

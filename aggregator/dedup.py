@@ -113,7 +113,8 @@ def additions(run: Run, texts: Sequence[str], live: Mask, periods: Periods, pref
     own = run.time_ms[rows] // PERIOD_MS
     new = {int(period): rows[own == period] for period in np.unique(own).tolist()}
     result = Additions([], [], {})
-    for period, events in new.items():
+    for period, events_of_period in new.items():
+        events = events_of_period
         generations = list(periods[period])
         if not generations:
             before = sum(generation.count for generation in periods[period - 1])
@@ -153,9 +154,7 @@ def _places(run: Run) -> Iterator[tuple[int, Column]]:
                 yield neighbour, near
 
 
-def _by_set(
-    identity: Column, events: Column, key: str, generation: int, ranges: int
-) -> Iterator[tuple[str, Column]]:
+def _by_set(identity: Column, events: Column, key: str, generation: int, ranges: int) -> Iterator[tuple[str, Column]]:
     """Yield (key of the set, events whose identity belongs there)."""
     top = identity[events].astype(np.uint64) >> np.uint64(40)
     places = (top * np.uint64(ranges) >> np.uint64(24)).astype(np.int64)

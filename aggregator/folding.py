@@ -72,9 +72,7 @@ class _Stored:
         self.cells = cells
         self.layout: Layout = lay_out(cells)
         self.keys = self.layout.keys(prefix, _COUNTER_KINDS[cells.window].value, parts)
-        self.active_keys = (
-            self.layout.keys(prefix, _ACTIVE_KINDS[cells.window].value, parts) if with_actives else []
-        )
+        self.active_keys = self.layout.keys(prefix, _ACTIVE_KINDS[cells.window].value, parts) if with_actives else []
 
     def read_groups(self) -> Iterator[list[str | bytes]]:
         yield from self.layout.read_groups(self.keys)
@@ -168,7 +166,10 @@ class Fold:
     def finish(self, read: ReadResult) -> Folded:
         """Return what to write, given the answer to `request`."""
         run, answers = self._run, _Answers(read.fields)
-        held = [(answers.take(len(stored.cells)), answers.take(len(stored.active_keys and stored.cells))) for stored in self._stored]
+        held = [
+            (answers.take(len(stored.cells)), answers.take(len(stored.cells) if stored.active_keys else 0))
+            for stored in self._stored
+        ]
         user_index = answers.take(len(self._users.users) + len(self._index_keys))
         team_index = answers.take(len(self._team_users.users) + len(self._team_index_keys))
         ledger_held = answers.take(len(self._ledger_rows))
@@ -176,9 +177,7 @@ class Fold:
         copied = copies(run, self._lookup, read.members)
         live = ~copied
         users = ordinals(self._users, live, self._index_keys, run.strings, user_index)
-        team_users = ordinals(
-            self._team_users, live[self._team_events], self._team_index_keys, run.strings, team_index
-        )
+        team_users = ordinals(self._team_users, live[self._team_events], self._team_index_keys, run.strings, team_index)
         writes = _Writes(self._keeping, [*users.hashes, *team_users.hashes], [])
         writes.expiry = [0] * len(writes.hashes)
         sums = sum_up(self._user_chain, live, run.counters)

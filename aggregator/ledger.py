@@ -52,12 +52,9 @@ def tally(run: Run, rows: Sequence[tuple[Source, int]], copied: Mask) -> Tally:
     place = {row: at for at, row in enumerate(rows)}
     numbers = np.zeros((len(rows), COUNTERS_PER_PRODUCT_MAX), dtype=np.int64)
     outcome = np.where(copied, np.where(run.redelivered, 3, 2), 1)
-    keys, counts = np.unique(
-        np.stack([run.source, run.broker_hour, outcome], axis=1), axis=0, return_counts=True
-    )
+    keys, counts = np.unique(np.stack([run.source, run.broker_hour, outcome], axis=1), axis=0, return_counts=True)
     for (source, hour, entry), count in zip(keys.tolist(), counts.tolist(), strict=True):
         numbers[place[run.sources[source], hour], entry] += count
     for row in run.ledger:
         numbers[place[row.source, row.hour], :5] += (row.received, 0, 0, row.redelivered, row.dead_lettered)
     return Tally(rows=rows, numbers=numbers)
-

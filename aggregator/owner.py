@@ -33,7 +33,13 @@ class Owner:
     """
 
     def __init__(
-        self, settings: Settings, store: CounterStore, probe: LogProbe, retrying: Retrying, telemetry: Telemetry, health: HealthServer
+        self,
+        settings: Settings,
+        store: CounterStore,
+        probe: LogProbe,
+        retrying: Retrying,
+        telemetry: Telemetry,
+        health: HealthServer,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -58,9 +64,7 @@ class Owner:
             await self.release()
             wanted = sorted(partitions)
             bounds = await self._probe.bounds(wanted)
-            states = {
-                partition: await self._state(partition, bounds[partition][0]) for partition in wanted
-            }
+            states = {partition: await self._state(partition, bounds[partition][0]) for partition in wanted}
             for partition, state in states.items():
                 await self._probe.check(partition, state, bounds[partition])
         except Exception as error:

@@ -177,15 +177,11 @@ def _received(source: Source, number: int, cover: tuple[Sequence[int], Sequence[
     counts = np.diff(np.concatenate([starts, [len(offsets)]]))
     return [
         ReceivedRun(number, first, count, hour)
-        for first, count, hour in zip(
-            offsets[starts].tolist(), counts.tolist(), hours[starts].tolist(), strict=True
-        )
+        for first, count, hour in zip(offsets[starts].tolist(), counts.tolist(), hours[starts].tolist(), strict=True)
     ]
 
 
-def _localized(
-    poll: Poll, events: Column, rejected: Column
-) -> tuple[list[str], dict[str, Column], dict[str, Column]]:
+def _localized(poll: Poll, events: Column, rejected: Column) -> tuple[list[str], dict[str, Column], dict[str, Column]]:
     """Return a string table of what the rows point to, and the rows' columns pointing into it."""
     event_columns = {name: poll.events[name][events] for name in EVENT_COLUMNS}
     rejected_columns = {name: poll.rejected[name][rejected] for name in REJECTED_COLUMNS}

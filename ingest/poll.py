@@ -5,7 +5,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Final, Protocol
 
 import msgspec
@@ -94,9 +93,7 @@ class Collector:
         partitions: P.
     """
 
-    def __init__(
-        self, admission: Admission, identity_hash: Callable[[str, str, str], bytes], partitions: int
-    ) -> None:
+    def __init__(self, admission: Admission, identity_hash: Callable[[str, str, str], bytes], partitions: int) -> None:
         self._admit = admission.admit
         self._identity_hash = identity_hash
         self._partitions = partitions

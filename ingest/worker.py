@@ -185,10 +185,10 @@ class IngestWorker:
 
     def _pack(self, poll: Poll, positions: Mapping[TopicPartition, int]) -> Packed:
         now_s = monotonic_s()
-        counts = {
-            tp.topic: len(self._consumer.partitions_for_topic(tp.topic) or ()) for tp in positions
+        counts = {tp.topic: len(self._consumer.partitions_for_topic(tp.topic) or ()) for tp in positions}
+        busy = {
+            home_of(source.partition, self._topics.frames_partitions) for source in poll.sources if len(source.offsets)
         }
-        busy = {home_of(source.partition, self._topics.frames_partitions) for source in poll.sources if len(source.offsets)}
         frames: dict[PartitionId, list[bytes]] = {}
         order = np.argsort(poll.partitions, kind="stable")
         bounds = np.searchsorted(poll.partitions[order], np.arange(self._topics.frames_partitions + 1)).tolist()

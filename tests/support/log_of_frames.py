@@ -1,0 +1,73 @@
+"""Frames made by ingest's own packing from event lines, without Kafka: what a partition's log would hold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+import numpy as np
+
+from ingest.admission import Admission
+from ingest.packing import Packer, PackingLimits
+from ingest.poll import Collector, Source, source_columns
+from services.frames import Frame, decode_frame
+from services.identifiers import PartitionId
+from services.identity import fingerprint, identity_hasher
+
+SECRET = "a secret of the tests"
+FINGERPRINT = fingerprint(SECRET)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakeRecord:
+    """What ingest reads of a Kafka record."""
+
+    offset: int
+    timestamp: int
+    value: bytes | None
+    key: bytes | None = None
+    headers: Sequence[tuple[str, bytes]] = field(default_factory=tuple)
+
+
+class FrameMaker:
+    """One ingest worker's checking and packing."""
+
+    def __init__(self, partitions: int, *, frame_events: int = 2_800, frame_bytes: int = 900_000) -> None:
+        self._partitions = partitions
+        self._collector = Collector(
+            Admission("refuse", 65_536, None, 300_000), identity_hasher(SECRET), partitions
+        )
+        numbers = count(1)
+        limits = PackingLimits(partitions=partitions, events=frame_events, bytes=frame_bytes)
+        self._packer = Packer(limits, FINGERPRINT, lambda: next(numbers))
+
+    def poll(self, records: dict[int, Sequence[FakeRecord]], read_up_to_ms: int | None = None) -> list[list[bytes]]:
+        """Return each partition's frames of one poll; `records` by source partition of the topic `events`."""
+        gathering = self._collector.begin()
+        sources = []
+        for partition, batch in sorted(records.items()):
+            gathering.collect(len(sources), batch)
+            offsets, times = source_columns(batch)
+            sources.append(
+                Source(
+                    topic="events",
+                    partition=partition,
+                    first_offset=int(offsets[0]) if len(batch) else 0,
+                    next_offset=int(offsets[-1]) + 1 if len(batch) else 0,
+                    read_up_to_ms=read_up_to_ms,
+                    offsets=offsets,
+                    broker_ms=times,
+                )
+            )
+        poll = self._collector.poll(gathering, sources)
+        return [
+            list(
+                self._packer.frames(
+                    poll, PartitionId(number), np.flatnonzero(poll.partitions == number), {"events": len(records)}
+                )
+            )
+            for number in range(self._partitions)
+        ]
+
+
+def decoded(frames: Sequence[bytes]) -> list[Frame]:
+    return [decode_frame(frame) for frame in frames]
