@@ -173,8 +173,7 @@ class Supervisor:
 
     def pids(self) -> dict[str, list[int]]:
         return {
-            role: [each.pid for each in self.processes if each.role == role and each.pid is not None]
-            for role in ROLES
+            role: [each.pid for each in self.processes if each.role == role and each.pid is not None] for role in ROLES
         }
 
     def health(self) -> dict[str, list[str]]:

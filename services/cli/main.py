@@ -7,8 +7,9 @@ from typing import Annotated, Final
 
 import typer
 
-from services.cli import run, topics, up
+from services.cli import counters, dead_letters, lag, run, token, topics, up, wait
 from services.cli.common import complain
+from services.counter_codec import CorruptCounter
 from services.counters import StoreRefused, StoreUnavailable
 from services.kafka import KafkaRefused, KafkaUnavailable
 from services.lifecycle import Refused
@@ -27,6 +28,7 @@ EXIT_CODES: Final[dict[type[Exception], int]] = {
     KafkaUnavailable: REFUSED,
     StoreRefused: REFUSED,
     StoreUnavailable: REFUSED,
+    CorruptCounter: REFUSED,
     LocalStackUnavailable: REFUSED,
 }
 """Errors whose text is one sentence for the person at the terminal, and the exit code of each."""
@@ -38,9 +40,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(topics.app, name="topics")
-app.command()(run.run)
 app.command()(up.up)
+app.command()(run.run)
+app.add_typer(topics.app, name="topics")
+app.command()(wait.wait)
+app.command()(lag.lag)
+app.add_typer(counters.app, name="counters")
+app.add_typer(dead_letters.app, name="dead-letters")
+app.command()(token.token)
 
 
 def _print_version(wanted: bool) -> None:

@@ -14,7 +14,7 @@ from services.pipeline import Pipeline, PipelineRequest, ServerDied, running
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def up(
+def up(  # noqa: PLR0913, PLR0917 -- an option each
     kafka: Annotated[
         str | None, typer.Option(metavar="ADDR", help="A Kafka at host:port; else the embedded broker.")
     ] = None,
@@ -78,8 +78,7 @@ def overrides_of(
         "events": dict(limits),
     }
     return {
-        group: {name: value for name, value in values.items() if value is not None}
-        for group, values in options.items()
+        group: {name: value for name, value in values.items() if value is not None} for group, values in options.items()
     }
 
 
