@@ -74,4 +74,4 @@ def connect(
         retry=Retry(NoBackoff(), 0),
         client_name=name,
     )
-    return Redis(connection_pool=pool)
+    return Redis.from_pool(pool)

@@ -33,9 +33,7 @@ class FrameMaker:
 
     def __init__(self, partitions: int, *, frame_events: int = 2_800, frame_bytes: int = 900_000) -> None:
         self._partitions = partitions
-        self._collector = Collector(
-            Admission("refuse", 65_536, None, 300_000), identity_hasher(SECRET), partitions
-        )
+        self._collector = Collector(Admission("refuse", 65_536, None, 300_000), identity_hasher(SECRET), partitions)
         numbers = count(1)
         limits = PackingLimits(partitions=partitions, events=frame_events, bytes=frame_bytes)
         self._packer = Packer(limits, FINGERPRINT, lambda: next(numbers))
@@ -43,7 +41,7 @@ class FrameMaker:
     def poll(self, records: dict[int, Sequence[FakeRecord]], read_up_to_ms: int | None = None) -> list[list[bytes]]:
         """Return each partition's frames of one poll; `records` by source partition of the topic `events`."""
         gathering = self._collector.begin()
-        sources = []
+        sources: list[Source] = []
         for partition, batch in sorted(records.items()):
             gathering.collect(len(sources), batch)
             offsets, times = source_columns(batch)

@@ -22,9 +22,7 @@ def lines(draw: st.DrawFn) -> bytes:
     product = draw(st.sampled_from(PRODUCTS))
     offset_ms = draw(st.sampled_from([-10 * HOUR_MS, -1, 0, 1, 10 * HOUR_MS])) + (number % 3 - 1) * DAY_MS
     amounts: dict[str, Any] = {
-        name: draw(st.integers(0, 3) | st.just(2**31 - 1))
-        for name in product.counters
-        if draw(st.booleans())
+        name: draw(st.integers(0, 3) | st.just(2**31 - 1)) for name in product.counters if draw(st.booleans())
     }
     event: dict[str, Any] = {
         "specversion": "1.0",
