@@ -105,9 +105,8 @@ def dead_letter_headers(
 
     A record that is itself a dead letter published again may carry older ones of ours: the last of a name counts.
     """
-    ours = {REASON: reason.value, TOPIC: topic, PARTITION: str(partition), OFFSET: str(offset)}
-    ours |= {FIELD: field} if field is not None else {}
-    ours |= {REJECTED_AT: str(rejected_at_ms)}
+    ours = {REASON: reason.value} | ({} if field is None else {FIELD: field})
+    ours |= {TOPIC: topic, PARTITION: str(partition), OFFSET: str(offset), REJECTED_AT: str(rejected_at_ms)}
     # A field's name comes from the record and may hold a lone surrogate.
     return [*original, *((name, text.encode("utf-8", "backslashreplace")) for name, text in ours.items())]
 

@@ -2,7 +2,8 @@
 
 The public classes are for whoever makes an event: `ChatEvent(id=…, time=datetime.now(UTC), data=ChatData(messages=1))`.
 Ingest reads with `received_decoder`, whose classes are made from the public ones and differ in two ways: `time` stays
-text (ingest reads it by the strict RFC 3339 grammar, which msgspec does not keep to), and unknown fields may be ignored.
+text (ingest reads it by the strict grammar of RFC 3339, which msgspec does not keep to), and unknown fields may be
+ignored.
 
 In `data` the counters come first, in the order of `services.metrics_contract`, then the texts, so that
 `msgspec.structs.astuple(event.data)` is (counters…, language, ide, model[, agentType]). An absent counter is -1 and an
@@ -38,9 +39,7 @@ Amount = Annotated[int, Meta(ge=0, le=AMOUNT_MAX)]
 Text = Annotated[str, Meta(max_length=TEXT_CHARACTERS_MAX)]
 Identity = Annotated[
     str,
-    Meta(
-        min_length=1, max_length=IDENTITY_CHARACTERS_MAX, extra_json_schema={"pattern": f"^{_NO_CONTROL}+$"}
-    ),
+    Meta(min_length=1, max_length=IDENTITY_CHARACTERS_MAX, extra_json_schema={"pattern": f"^{_NO_CONTROL}+$"}),
 ]
 Id = Annotated[
     str,
@@ -189,9 +188,7 @@ def received_decoder(unknown_fields: UnknownFields) -> msgspec.json.Decoder[Rece
     """
     forbid = unknown_fields == "refuse"
     received = [_received_class(product.code, forbid) for product in PRODUCTS]
-    return cast(
-        "msgspec.json.Decoder[ReceivedEvent]", msgspec.json.Decoder(reduce(or_, received))
-    )
+    return cast("msgspec.json.Decoder[ReceivedEvent]", msgspec.json.Decoder(reduce(or_, received)))
 
 
 def data_class(product: int) -> type[Struct]:
@@ -235,13 +232,13 @@ def _copy(public: type[Struct], forbid: bool, types: Mapping[str, type], **membe
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a usage event in structured form."""
-    schema = msgspec.json.schema(UsageEvent)
+    schema: dict[str, Any] = _without_markers(msgspec.json.schema(UsageEvent))
     head = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Tidemark usage event",
         "description": "CloudEvents 1.0 in structured JSON, one event a Kafka record.",
     }
-    return head | _without_markers(schema)
+    return head | schema
 
 
 def _without_markers(schema: Any) -> Any:
