@@ -87,6 +87,7 @@ class RoleProcess:
         self._write = write
         self._say = say
         self._child: Child | None = None
+        self._runs = 0
 
     @property
     def pid(self) -> int | None:
@@ -109,6 +110,7 @@ class RoleProcess:
 
     async def _run_once(self, changed: Callable[[], None]) -> str:
         self._address_file.unlink(missing_ok=True)
+        self._runs += 1
         self._child = child = await Child.start(self._command, self._environment, self._write)
         changed()
         watch = asyncio.ensure_future(self._watch_readiness(changed))
@@ -130,6 +132,8 @@ class RoleProcess:
                 self.ready, self.missing = missing is None, missing or ""
             if not self.ready:
                 await asyncio.sleep(_PROBE_INTERVAL_S)
+        if self._runs > 1:
+            self._say(f"{self.role} (pid {self.pid}) is ready again")
         changed()
 
 

@@ -6,18 +6,22 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
+from services.clock import monotonic_s
 from services.kafka import KafkaRefused, KafkaUnavailable, make_admin, make_consumer, translated
 from services.settings import Settings
 from services.topic_plan import Difference, Found, TopicPlan, compare, topic_plans
 
 START_LIMIT_S: Final = 60.0
 """How long a start waits for Kafka, which may be starting too."""
+
+_FETCH_WAIT_MS: Final = 20
+_WATERMARK_LIMIT_S: Final = 5.0
 
 Answer = TypeVar("Answer")
 
@@ -71,7 +75,7 @@ async def end_offsets(settings: Settings, topic: str) -> dict[int, int] | None:
     Raises:
         KafkaUnavailable: Kafka does not answer.
     """
-    consumer = make_consumer(settings.kafka)
+    consumer = make_consumer(settings.kafka, fetch_max_wait_ms=_FETCH_WAIT_MS)
     with translated(f"reading the end of {topic}"):
         try:
             await consumer.start()
@@ -79,9 +83,26 @@ async def end_offsets(settings: Settings, topic: str) -> dict[int, int] | None:
                 return None
             partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
             ends = await consumer.end_offsets(partitions)
+            watermarks = await _high_watermarks(consumer, ends)
         finally:
             await consumer.stop()
-    return {partition.partition: end for partition, end in sorted(ends.items())}
+    return {each.partition: max(end, watermarks.get(each, 0)) for each, end in sorted(ends.items())}
+
+
+async def _high_watermarks(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+    """Return the high watermarks that a fetch at each end tells.
+
+    The embedded broker's answer to "where is the end" counts the last batch as one record; its fetches tell the truth.
+    """
+    consumer.assign(list(ends))
+    for partition, end in ends.items():
+        consumer.seek(partition, end)
+    deadline_s = monotonic_s() + _WATERMARK_LIMIT_S
+    while True:
+        known = {each: mark for each in ends if (mark := consumer.highwater(each)) is not None}
+        if len(known) == len(ends) or monotonic_s() > deadline_s:
+            return known
+        await consumer.getmany(timeout_ms=_FETCH_WAIT_MS)
 
 
 @asynccontextmanager
