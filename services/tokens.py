@@ -18,6 +18,7 @@ SECRET_BYTES_MIN: Final = 32
 """HS256 needs a secret at least as long as its hash (RFC 7518, section 3.2)."""
 
 _REQUIRED: Final = ("iss", "aud", "exp", "sub", "organizationid", "role")
+_NOT_VALID: Final = "the token is not valid here"
 
 
 class Role(StrEnum):
@@ -80,6 +81,8 @@ def verify_token(token: str, key: TokenKey) -> Claims:
     """
     if len(token) > TOKEN_BYTES_MAX:
         raise BadToken(f"the token is longer than {TOKEN_BYTES_MAX} bytes")
+    if not token.isascii():
+        raise BadToken(_NOT_VALID)
     try:
         payload = jwt.decode(
             token,
@@ -95,7 +98,7 @@ def verify_token(token: str, key: TokenKey) -> Claims:
     except jwt.MissingRequiredClaimError as error:
         raise BadToken(f"the token lacks the claim {error.claim}") from None
     except jwt.InvalidTokenError:
-        raise BadToken("the token is not valid here") from None
+        raise BadToken(_NOT_VALID) from None
     return _claims(payload)
 
 
