@@ -4,7 +4,7 @@ import atexit
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,7 +19,15 @@ class ServerDidNotStart(Exception):
 class ChildProcess:
     """One run of one program. Its output is appended to `log`, so that the log of a restart follows the first one's."""
 
-    def __init__(self, name: str, arguments: Sequence[str | Path], *, directory: Path, log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str | Path],
+        *,
+        directory: Path,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.name = name
         self.log = log
         self.log_starts_at = log.stat().st_size if log.exists() else 0
@@ -28,6 +36,7 @@ class ChildProcess:
             self._process = subprocess.Popen(
                 [str(argument) for argument in arguments],
                 cwd=directory,
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -202,6 +202,11 @@ class Oracle:
         """Return every (organization, team, user) that has a cell, ordered as rows are."""
         return sorted(self._hours, key=lambda scope: (scope[0], scope[1] or "", scope[2] or ""))
 
+    def span_ms(self) -> tuple[int, int]:
+        """Return the begin of the first hour that has a cell, and the end of the last."""
+        hours = [hour for of_scope in self._hours.values() for hour in of_scope]
+        return min(hours) * HOUR_MS, (max(hours) + 1) * HOUR_MS
+
     def rows(self) -> Iterator[Row]:
         """Yield what `counters export` prints, in its order."""
         for scope in self.scopes():

@@ -1,0 +1,93 @@
+"""Every process that holds anything is killed in the middle of the work, and the counters come out the same."""
+
+import gzip
+import os
+import signal
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from tests.support.comparison import compare
+from tests.support.oracle import Oracle
+from tests.support.pipeline import PipelineUnderTest, await_condition, running_pipeline
+from tests.support.servers import Broker, Redis, start_redis
+
+pytestmark = [pytest.mark.e2e, pytest.mark.guarantee, pytest.mark.slow]
+
+LINES = 60_000
+RATE = 4_000
+RECOVERY_SECONDS = 40
+
+
+@pytest.fixture
+def redis_to_kill() -> Iterator[Redis]:
+    server = start_redis()
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["real", "simulated"])
+def input_file(request: pytest.FixtureRequest, shared_dir: Path, tmp_path: Path) -> Path:
+    """So many lines of the real file, or none yet: the simulated ones are written by the pipeline's own command."""
+    file = tmp_path / f"{request.param}.ndjson"
+    if request.param == "real":
+        with gzip.open(shared_dir / "data" / "git-activity.ndjson.gz") as lines:
+            file.write_bytes(b"".join(islice(lines, LINES)))
+    return file
+
+
+@pytest.mark.timeout(240)
+def test_killed_processes_and_a_restarted_redis_change_no_counter(
+    input_file: Path, tmp_path: Path, kafka: Broker, redis_to_kill: Redis
+) -> None:
+    with running_pipeline(tmp_path, kafka.bootstrap, redis_to_kill.url, "--max-event-age", "none") as pipeline:
+        if not input_file.exists():
+            pipeline.run("simulate", "--seed", "21", "--events", str(LINES), "--out", input_file)
+        with input_file.open("rb") as lines:
+            counted = Oracle(line.rstrip(b"\n") for line in lines)
+        publishing = pipeline.begin("publish", input_file, "--rate", str(RATE))
+        try:
+            kill_role_amid_work(pipeline, "aggregator", after=2_000)
+            restart_redis_amid_work(pipeline, redis_to_kill)
+            kill_role_amid_work(pipeline, "ingest", after=10_000)
+            assert publishing.poll() is None, "the last kill came after the end of publishing"
+            out, err = publishing.communicate(timeout=120)
+        finally:
+            publishing.kill()
+            publishing.communicate()
+        assert publishing.returncode == 0, (out, err)
+        pipeline.catch_up()
+        result = compare(pipeline.export(), counted.rows())
+        assert result.equal, f"{result}\n{pipeline.log()}"
+
+
+def kill_role_amid_work(pipeline: PipelineUnderTest, role: str, after: int) -> None:
+    """SIGKILL a role's only process while it works, and wait until what follows it has made progress."""
+    applied = await_some_but_not_all(pipeline, after)
+    [pid] = pipeline.pids(role)
+    os.kill(pid, signal.SIGKILL)
+    await_condition(
+        lambda: pipeline.pids(role) not in ([pid], []), f"{role} is started again", seconds=RECOVERY_SECONDS
+    )
+    await_progress(pipeline, applied)
+
+
+def restart_redis_amid_work(pipeline: PipelineUnderTest, redis: Redis) -> None:
+    applied = await_some_but_not_all(pipeline, 0)
+    redis.kill()
+    redis.start()
+    await_progress(pipeline, applied)
+
+
+def await_some_but_not_all(pipeline: PipelineUnderTest, more_than: int) -> int:
+    """Return how many are applied once it is more than so many; it must not be all."""
+    await_condition(lambda: pipeline.applied() > more_than, f"{more_than} events applied", seconds=RECOVERY_SECONDS)
+    applied = pipeline.applied()
+    assert 0 < applied < LINES, "killed before or after the work"
+    return applied
+
+
+def await_progress(pipeline: PipelineUnderTest, applied: int) -> None:
+    await_condition(lambda: pipeline.applied() > applied, f"more than {applied} applied", seconds=RECOVERY_SECONDS)
