@@ -14,9 +14,10 @@ import structlog
 from aggregator.dedup import Generation, periods_of, read_period
 from aggregator.errors import LostWrites
 from aggregator.folding import Fold, Folded, Keeping
+from aggregator.known import Knowledge
 from aggregator.retrying import Retrying
 from aggregator.run import Run, join
-from services.clock import monotonic_s
+from services.clock import monotonic_s, now_ms
 from services.counters import (
     Applied,
     ApplyRequest,
@@ -62,6 +63,7 @@ class PartitionApplier:
 
     Args:
         state: what the store held at the assignment.
+        knowledge: the worker's; what it holds of this partition is forgotten.
         max_items: ids and cells that one script call may hold.
     """
 
@@ -73,6 +75,7 @@ class PartitionApplier:
         *,
         store: CounterStore,
         keeping: Keeping,
+        knowledge: Knowledge,
         max_items: int,
         retrying: Retrying,
         telemetry: Telemetry,
@@ -82,9 +85,11 @@ class PartitionApplier:
         self._tag = tag
         self._store = store
         self._keeping = keeping
+        self._knowledge = knowledge
         self._max_items = max_items
         self._retrying = retrying
         self._telemetry = telemetry
+        knowledge.forget(epoch_prefix(tag, state.epoch))
         self._view: _View | None = _View(state, {})
         self._expected = FrameOffset(state.applied_offset + 1)
         self._queue: deque[Waiting] = deque()
@@ -176,6 +181,8 @@ class PartitionApplier:
             prefix=epoch_prefix(self._tag, view.state.epoch),
             periods=view.periods,
             keeping=self._keeping,
+            knowledge=self._knowledge,
+            now_s=now_ms() // 1000,
         )
         if len(run):
             self._items_an_event = fold.items / len(run)
@@ -222,6 +229,8 @@ class PartitionApplier:
         if folded is None:
             return
         view.periods.update(folded.periods)
+        folded.learn(self._knowledge)
+        self._knowledge.make_room()
         self._telemetry.observe("tidemark_events_per_call", len(run))
         for result, events in (
             ("counted", folded.counted),
@@ -237,6 +246,7 @@ class PartitionApplier:
         state = await self._retrying(lambda: self._store.state(self.partition))
         if state is None or state.applied_offset < self.acknowledged.applied_offset:
             raise self._lost(state)
+        self._knowledge.forget(epoch_prefix(self._tag, state.epoch))
         return _View(state, {})
 
     async def _know_periods(self, view: _View, run: Run) -> bool:

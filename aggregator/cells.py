@@ -1,6 +1,6 @@
 """Cells: one row a (scope, window, product), laid out as the groups that the counter store reads and writes. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -12,7 +12,7 @@ from services.keyspace import FIELDS_MAX
 from services.metrics_contract import PRODUCTS
 from services.windows import HOURS_PER_DAY, Window
 
-_FIELD_NAMES: Final = [str(number) for number in range(FIELDS_MAX)]
+_FIELD_NAMES: Final = [str(number).encode() for number in range(FIELDS_MAX)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class Layout:
     bounds: Sequence[int]
     scopes: Sequence[int]
     periods: Sequence[int]
-    fields: Sequence[str]
+    fields: Sequence[bytes]
 
     def keys(self, prefix: str, kind: str, parts: Sequence[str]) -> list[str]:
         """Return each group's key; `parts` are what `Cells.scopes` points to."""
@@ -61,9 +61,13 @@ class Layout:
             f"{prefix}{kind}:{parts[scope]}/{period}" for scope, period in zip(self.scopes, self.periods, strict=True)
         ]
 
-    def read_groups(self, keys: Sequence[str]) -> list[list[str | bytes]]:
+    def values(self, hashes: Sequence[Mapping[bytes, bytes]]) -> list[bytes | None]:
+        """Return each cell's value in the order of the groups; `hashes` are the groups' as they stand."""
+        values: list[bytes | None] = []
         bounds, fields = self.bounds, self.fields
-        return [[key, *fields[bounds[at] : bounds[at + 1]]] for at, key in enumerate(keys)]
+        for at, held in enumerate(hashes):
+            values += map(held.get, fields[bounds[at] : bounds[at + 1]])
+        return values
 
     def write_groups(self, keys: Sequence[str], values: Sequence[bytes]) -> list[list[str | bytes]]:
         """Return (key, field, value, …) groups; `values` in the order of the groups."""

@@ -13,9 +13,10 @@ import numpy as np
 from aggregator.actives import by_row, with_ordinals
 from aggregator.cells import Cells, Layout, expiry_s, lay_out
 from aggregator.dedup import Generation, Mask, Periods, additions, copies, lookup
-from aggregator.ledger import ledger_groups, rows_of, tally
+from aggregator.known import Knowledge, Known
+from aggregator.ledger import places_of, rows_of, tally
 from aggregator.levels import Chain, ChainSums, chain, sum_up
-from aggregator.members import Ordinals, index_groups, members, ordinals
+from aggregator.members import Ordinals, learn, members, ordinals, unknown_groups
 from aggregator.run import Run
 from services.counter_codec import pack, unpack
 from services.counters import ApplyRequest, ReadRequest, ReadResult
@@ -42,16 +43,13 @@ class Keeping:
     days_s: float | None
     ids_s: float | None
 
-    def of(self, window: Window) -> float | None:
-        return self.hours_s if window is Window.HOUR else self.days_s
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folded:
     """A run folded.
 
     Attributes:
-        request: for the store.
+        request: for the store; its first `index_groups` hashes are user indexes.
         periods: the periods of the dedup index that change, as they are afterwards.
         counted, duplicates, redelivered: events.
         saturated: counters that reached their limit.
@@ -63,27 +61,47 @@ class Folded:
     duplicates: int
     redelivered: int
     saturated: int
+    index_groups: int
+
+    def learn(self, knowledge: Knowledge) -> None:
+        """Take what was written into a worker's knowledge, once it is applied."""
+        written = self.request.hashes
+        for key, *entries in written[: self.index_groups]:
+            held = knowledge.ordinals.get(str(key)) or {}
+            held.update(zip(map(str, entries[::2]), map(int, entries[1::2]), strict=True))
+            knowledge.ordinals.put(str(key), held)
+        for group in written[self.index_groups :]:
+            key, hashes = group[0], knowledge.hashes
+            known = hashes.get(key) if isinstance(key, str) else None
+            if known is not None:
+                known.update(zip(group[1::2], group[2::2], strict=True))  # type: ignore[arg-type]
 
 
 class _Stored:
     """Cells of one level with their place in the store."""
 
-    def __init__(self, cells: Cells, prefix: str, parts: Sequence[str], *, with_actives: bool) -> None:
+    def __init__(
+        self, cells: Cells, prefix: str, parts: Sequence[str], keep_s: float | None, *, with_actives: bool
+    ) -> None:
         self.cells = cells
         self.layout: Layout = lay_out(cells)
         self.keys = self.layout.keys(prefix, _COUNTER_KINDS[cells.window].value, parts)
         self.active_keys = self.layout.keys(prefix, _ACTIVE_KINDS[cells.window].value, parts) if with_actives else []
+        self.ends = expiry_s(cells.window, self.layout.periods, keep_s)
 
-    def read_groups(self) -> Iterator[list[str | bytes]]:
-        yield from self.layout.read_groups(self.keys)
-        yield from self.layout.read_groups(self.active_keys)
+    def unknown(self, known: Known[bytes, bytes], now_s: int) -> Iterator[str]:
+        """Yield the keys to read: those not known, and those that may have ended since."""
+        for keys in (self.keys, self.active_keys):
+            for key, end in zip(keys, self.ends, strict=False):
+                if known.get(key) is None or 0 < end <= now_s:
+                    yield key
 
 
 @dataclass(slots=True)
 class _Writes:
     """Groups gathered for the apply request."""
 
-    keeping: Keeping
+    known: Known[bytes, bytes]
     hashes: list[list[str | bytes]]
     expiry: list[int]
     saturated: int = 0
@@ -91,7 +109,6 @@ class _Writes:
     def add(self, stored: _Stored, keys: Sequence[str], values: Sequence[bytes], keep: Mask) -> None:
         """Add the values of the cells to keep; values and `keep` are in the order of the layout."""
         layout = stored.layout
-        ends = expiry_s(stored.cells.window, layout.periods, self.keeping.of(stored.cells.window))
         groups = layout.write_groups(keys, values)
         if not keep.all():
             whole = np.logical_and.reduceat(keep, layout.bounds[:-1]).tolist()
@@ -99,26 +116,40 @@ class _Writes:
                 if not whole[at]:
                     kept = np.flatnonzero(keep[layout.bounds[at] : layout.bounds[at + 1]]).tolist()
                     groups[at] = [group[0], *(part for row in kept for part in group[2 * row + 1 : 2 * row + 3])]
-        for group, end in zip(groups, ends, strict=True):
+        for key, group, end in zip(keys, groups, stored.ends, strict=True):
             if len(group) > 1:
                 self.hashes.append(group)
-                self.expiry.append(end)
+                self.expiry.append(0 if self.known.get(key) else end)
 
 
 class Fold:
     """One run being folded on the state after offset `run.first` - 1."""
 
-    def __init__(self, run: Run, *, epoch: Epoch, prefix: str, periods: Periods, keeping: Keeping) -> None:
+    def __init__(
+        self,
+        run: Run,
+        *,
+        epoch: Epoch,
+        prefix: str,
+        periods: Periods,
+        keeping: Keeping,
+        knowledge: Knowledge,
+        now_s: int,
+    ) -> None:
         """Work out what to read.
 
         Args:
             prefix: `services.keyspace.epoch_prefix` of the partition.
             periods: at least `aggregator.dedup.periods_of(run)`.
+            knowledge: of the partition at `run.first` - 1; the fold adds what it reads.
+            now_s: UNIX seconds; what should have ended by now is read again. It decides no outcome.
         """
         self._run, self._epoch, self._prefix, self._periods, self._keeping = run, epoch, prefix, periods, keeping
         self._texts = [str(identity) for identity in run.identity.tolist()]
         self._lookup = lookup(run, self._texts, periods, prefix)
+        self._knowledge = knowledge
         self._ledger_rows = rows_of(run)
+        self._ledger_places = places_of(prefix, self._ledger_rows)
         strings = [escape(text) for text in run.strings]
         self._team_events = np.flatnonzero(run.team)
         teams = np.stack([run.organization, run.team - 1], axis=1)[self._team_events]
@@ -139,14 +170,22 @@ class Fold:
         )
         self._index_keys = [f"{prefix}i:{part}" for part in organization_parts]
         self._team_index_keys = [f"{prefix}i:{part}" for part in team_parts]
+        hours_s, days_s = keeping.hours_s, keeping.days_s
         self._stored = (
-            _Stored(self._user_chain.member_hours, prefix, user_parts, with_actives=False),
-            _Stored(self._user_chain.member_days, prefix, user_parts, with_actives=False),
-            _Stored(self._user_chain.parent_hours, prefix, organization_parts, with_actives=True),
-            _Stored(self._user_chain.parent_days, prefix, organization_parts, with_actives=True),
-            _Stored(self._team_chain.parent_hours, prefix, team_parts, with_actives=True),
-            _Stored(self._team_chain.parent_days, prefix, team_parts, with_actives=True),
+            _Stored(self._user_chain.member_hours, prefix, user_parts, hours_s, with_actives=False),
+            _Stored(self._user_chain.member_days, prefix, user_parts, days_s, with_actives=False),
+            _Stored(self._user_chain.parent_hours, prefix, organization_parts, hours_s, with_actives=True),
+            _Stored(self._user_chain.parent_days, prefix, organization_parts, days_s, with_actives=True),
+            _Stored(self._team_chain.parent_hours, prefix, team_parts, hours_s, with_actives=True),
+            _Stored(self._team_chain.parent_days, prefix, team_parts, days_s, with_actives=True),
         )
+        hashes, indexes = knowledge.hashes, knowledge.ordinals
+        self._unknown = [key for stored in self._stored for key in stored.unknown(hashes, now_s)]
+        self._unknown += sorted({key for key, _ in self._ledger_places if hashes.get(key) is None})
+        self._unknown_members = [
+            *unknown_groups(self._users, self._index_keys, run.strings, indexes),
+            *unknown_groups(self._team_users, self._team_index_keys, run.strings, indexes),
+        ]
 
     @property
     def items(self) -> int:
@@ -155,40 +194,30 @@ class Fold:
 
     @property
     def request(self) -> ReadRequest:
-        fields: list[Sequence[str | bytes]] = [
-            *(group for stored in self._stored for group in stored.read_groups()),
-            *index_groups(self._users, self._index_keys, self._run.strings),
-            *index_groups(self._team_users, self._team_index_keys, self._run.strings),
-            *ledger_groups(self._prefix, self._ledger_rows),
-        ]
-        return ReadRequest(fields=fields, members=self._lookup.groups)
+        return ReadRequest(fields=self._unknown_members, members=self._lookup.groups, whole=self._unknown)
 
     def finish(self, read: ReadResult) -> Folded:
         """Return what to write, given the answer to `request`."""
-        run, answers = self._run, _Answers(read.fields)
-        held = [
-            (answers.take(len(stored.cells)), answers.take(len(stored.cells) if stored.active_keys else 0))
-            for stored in self._stored
-        ]
-        user_index = answers.take(len(self._users.users) + len(self._index_keys))
-        team_index = answers.take(len(self._team_users.users) + len(self._team_index_keys))
-        ledger_held = answers.take(len(self._ledger_rows))
-
+        run, hashes, indexes = self._run, self._knowledge.hashes, self._knowledge.ordinals
+        for key, fields in zip(self._unknown, read.whole, strict=True):
+            hashes.put(key, dict(fields))
+        learn(self._unknown_members, read.fields, indexes)
         copied = copies(run, self._lookup, read.members)
         live = ~copied
-        users = ordinals(self._users, live, self._index_keys, run.strings, user_index)
-        team_users = ordinals(self._team_users, live[self._team_events], self._team_index_keys, run.strings, team_index)
-        writes = _Writes(self._keeping, [*users.hashes, *team_users.hashes], [])
+        users = ordinals(self._users, live, self._index_keys, run.strings, indexes)
+        team_users = ordinals(self._team_users, live[self._team_events], self._team_index_keys, run.strings, indexes)
+        writes = _Writes(hashes, [*users.hashes, *team_users.hashes], [])
         writes.expiry = [0] * len(writes.hashes)
         sums = sum_up(self._user_chain, live, run.counters)
         team_sums = sum_up(self._team_chain, live[self._team_events], run.counters[self._team_events])
         levels = (*_levels(self._user_chain, sums, users), *_levels(self._team_chain, team_sums, team_users)[2:])
-        for stored, level, (counters, bitmaps) in zip(self._stored, levels, held, strict=True):
-            _write_counters(writes, stored, level, counters)
+        for stored, level in zip(self._stored, levels, strict=True):
+            _write_counters(writes, stored, level)
             if level.active is not None:
-                _write_actives(writes, stored, level.active, bitmaps)
+                _write_actives(writes, stored, level.active)
         ledger = tally(run, self._ledger_rows, copied)
-        writes.hashes += ledger.write_groups(self._prefix, ledger_held)
+        ledger_held = [(hashes.get(key) or {}).get(field) for key, field in self._ledger_places]
+        writes.hashes += ledger.write_groups(self._ledger_places, ledger_held)
         writes.expiry += expiry_s(Window.HOUR, ledger.days(), self._keeping.hours_s)
         added = additions(run, self._texts, live, self._periods, self._prefix)
         redelivered = int(np.count_nonzero(copied & run.redelivered))
@@ -211,20 +240,8 @@ class Fold:
             duplicates=int(np.count_nonzero(copied)) - redelivered,
             redelivered=redelivered,
             saturated=writes.saturated,
+            index_groups=len(users.hashes) + len(team_users.hashes),
         )
-
-
-class _Answers:
-    """The values of a read, handed out in the order in which they were asked for."""
-
-    def __init__(self, values: Sequence[bytes | None]) -> None:
-        self._values = values
-        self._at = 0
-
-    def take(self, count: int) -> Sequence[bytes | None]:
-        taken = self._values[self._at : self._at + count]
-        self._at += count
-        return taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,10 +281,10 @@ def _levels(levels: Chain, sums: ChainSums, of: Ordinals) -> tuple[_Level, _Leve
     )
 
 
-def _write_counters(writes: _Writes, stored: _Stored, level: _Level, held: Sequence[bytes | None]) -> None:
+def _write_counters(writes: _Writes, stored: _Stored, level: _Level) -> None:
     if not len(stored.cells):
         return
-    order = stored.layout.order
+    order, held = stored.layout.order, stored.layout.values([writes.known.get(key) or {} for key in stored.keys])
     total = unpack(held) + level.counters[order]
     if total.max() > COUNTER_MAX:
         writes.saturated += int(np.count_nonzero(total > COUNTER_MAX))
@@ -281,9 +298,10 @@ def _write_counters(writes: _Writes, stored: _Stored, level: _Level, held: Seque
     writes.add(stored, stored.keys, values, level.events[order] > 0)
 
 
-def _write_actives(writes: _Writes, stored: _Stored, active: _Active, held: Sequence[bytes | None]) -> None:
+def _write_actives(writes: _Writes, stored: _Stored, active: _Active) -> None:
     if not len(stored.cells):
         return
+    held = stored.layout.values([writes.known.get(key) or {} for key in stored.active_keys])
     place = np.empty(len(stored.cells), dtype=np.int64)
     place[stored.layout.order] = np.arange(len(stored.cells))
     values = [b""] * len(stored.cells)

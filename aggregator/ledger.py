@@ -14,6 +14,7 @@ from services.metrics_contract import COUNTERS_PER_PRODUCT_MAX
 from services.windows import HOURS_PER_DAY
 
 Mask = npt.NDArray[np.bool_]
+Place = tuple[str, bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +24,9 @@ class Tally:
     rows: Sequence[tuple[Source, int]]
     numbers: Matrix
 
-    def write_groups(self, prefix: str, old: Sequence[bytes | None]) -> list[list[str | bytes]]:
+    def write_groups(self, places: Sequence[Place], old: Sequence[bytes | None]) -> list[list[str | bytes]]:
         values = pack(unpack(old) + self.numbers, len(ENTRIES))
-        groups = ledger_groups(prefix, self.rows)
-        return [[*group, value] for group, value in zip(groups, values, strict=True)]
+        return [[key, field, value] for (key, field), value in zip(places, values, strict=True)]
 
     def days(self) -> list[int]:
         return [hour // HOURS_PER_DAY for _, hour in self.rows]
@@ -39,10 +39,10 @@ def rows_of(run: Run) -> list[tuple[Source, int]]:
     return sorted(rows | {(row.source, row.hour) for row in run.ledger})
 
 
-def ledger_groups(prefix: str, rows: Sequence[tuple[Source, int]]) -> list[list[str | bytes]]:
-    """Return the groups that read the rows."""
+def places_of(prefix: str, rows: Sequence[tuple[Source, int]]) -> list[Place]:
+    """Return where the rows lie: key and field."""
     return [
-        [ledger_key(prefix, topic, partition, hour // HOURS_PER_DAY), str(hour % HOURS_PER_DAY)]
+        (ledger_key(prefix, topic, partition, hour // HOURS_PER_DAY), str(hour % HOURS_PER_DAY).encode())
         for (topic, partition), hour in rows
     ]
 

@@ -6,14 +6,17 @@ event there; it is never used again. The bitmaps of active users are made of the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from aggregator.known import Known
 from services.frames import Column
 from services.keyspace import COUNT_FIELD
 
 Mask = npt.NDArray[np.bool_]
+COUNT: Final = COUNT_FIELD.decode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,28 +61,46 @@ class Ordinals:
     hashes: list[list[str | bytes]]
 
 
-def index_groups(of: Members, keys: Sequence[str], strings: Sequence[str]) -> list[list[str | bytes]]:
-    """Return the groups that read each parent's count and its members' ordinals; `keys` are the parents' indexes."""
-    names = [strings[at] for at in of.users.tolist()]
-    return [[key, COUNT_FIELD, *names[of.bounds[at] : of.bounds[at + 1]]] for at, key in enumerate(keys)]
+def unknown_groups(
+    of: Members, keys: Sequence[str], strings: Sequence[str], known: Known[str, int]
+) -> list[list[str | bytes]]:
+    """Return the groups that read the count of each parent with members that are not known, and their ordinals.
+
+    Args:
+        keys: the parents' indexes.
+    """
+    groups: list[list[str | bytes]] = []
+    for at, key in enumerate(keys):
+        names = [strings[user] for user in of.users[of.bounds[at] : of.bounds[at + 1]].tolist()]
+        held = known.get(key)
+        unknown = names if held is None else [name for name in names if name not in held]
+        if unknown:
+            groups.append([key, COUNT, *unknown])
+    return groups
 
 
-def ordinals(
-    of: Members, live: Mask, keys: Sequence[str], strings: Sequence[str], held: Sequence[bytes | None]
-) -> Ordinals:
+def learn(groups: Sequence[Sequence[str | bytes]], answers: Sequence[bytes | None], known: Known[str, int]) -> None:
+    """Take in the answers to `unknown_groups`; a member that has no ordinal stays unknown."""
+    at = 0
+    for key, *names in groups:
+        held = {str(name): int(value) for name, value in zip(names, answers[at:], strict=False) if value is not None}
+        at += len(names)
+        known.put(str(key), (known.get(str(key)) or {COUNT: 0}) | held)
+
+
+def ordinals(of: Members, live: Mask, keys: Sequence[str], strings: Sequence[str], known: Known[str, int]) -> Ordinals:
     """Return every member's ordinal, new ones given in the order of first live events.
 
     Args:
         live: (events,) the events that count.
-        held: the answers to `index_groups`.
     """
     values = np.full(len(of.users), -1, dtype=np.int64)
     counts = []
-    for at in range(len(keys)):
+    for at, key in enumerate(keys):
         begin, end = of.bounds[at], of.bounds[at + 1]
-        answers = held[begin + at : end + at + 1]
-        counts.append(int(answers[0] or 0))
-        values[begin:end] = [-1 if answer is None else int(answer) for answer in answers[1:]]
+        held = known.get(key) or {}
+        counts.append(held.get(COUNT, 0))
+        values[begin:end] = [held.get(strings[user], -1) for user in of.users[begin:end].tolist()]
     living, first = np.unique(of.of_event[live], return_index=True)
     new = living[np.argsort(first, kind="stable")]
     entries: dict[int, list[str | bytes]] = {}
@@ -89,5 +110,5 @@ def ordinals(
         entries.setdefault(parent, [keys[parent]]).extend((strings[of.users[member]], str(counts[parent])))
         counts[parent] += 1
     for parent, group in entries.items():
-        group += [COUNT_FIELD, str(counts[parent])]
+        group += [COUNT, str(counts[parent])]
     return Ordinals(values, list(entries.values()))

@@ -12,6 +12,7 @@ import structlog
 from aggregator.applying import PartitionApplier
 from aggregator.errors import LostWrites
 from aggregator.folding import Keeping
+from aggregator.known import Knowledge
 from aggregator.log_probe import LogProbe
 from aggregator.retrying import Retrying
 from services.counters import NOTHING_APPLIED, CounterStore, PartitionState
@@ -49,6 +50,7 @@ class Owner:
         self._health = health
         self._partitions = settings.topics.frames_partitions
         self._fingerprint = fingerprint(settings.events.identity_secret.get_secret_value())
+        self._knowledge = Knowledge()
         self._appliers: dict[PartitionId, PartitionApplier] = {}
         self._tasks: dict[PartitionId, asyncio.Task[None]] = {}
         self._log = structlog.get_logger()
@@ -144,6 +146,7 @@ class Owner:
                 days_s=events.keep_days,
                 ids_s=None if events.max_age is None else events.max_age + events.dedup_margin,
             ),
+            knowledge=self._knowledge,
             max_items=self._settings.aggregator.max_call_items,
             retrying=self._retrying,
             telemetry=self._telemetry,

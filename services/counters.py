@@ -101,7 +101,7 @@ class ApplyRequest:
         frame_id: id of the frame at `last`.
         source_partitions, sources: what changes of the state's.
         hashes: (key, field, value, field, value, …) groups, absolute values.
-        hash_expiry_s: for each group, UNIX seconds at which the key ends, the same at every write; 0 for never.
+        hash_expiry_s: for each group, UNIX seconds at which the key ends; 0 leaves that as it is.
         sets: (key, integer, …) groups to add, integers as decimal bytes.
         living_hashes: (key, field, value, …) groups whose key, like each set's, lives `lifetime_s` after this write.
         lifetime_s: seconds, 0 for ever.

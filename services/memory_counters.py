@@ -87,7 +87,7 @@ class MemoryCounterStore:
 def _write(held: MemoryPartition, request: ApplyRequest) -> None:
     for group, expires_at in zip(request.hashes, request.hash_expiry_s, strict=True):
         key = _text(group[0])
-        if key not in held.hashes and expires_at:
+        if expires_at:
             held.expiry_s[key] = expires_at
         _set_fields(held, key, group[1:])
     for key_and_members in request.sets:

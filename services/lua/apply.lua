@@ -5,7 +5,7 @@
 -- ARGV[4]  msgpack {state, hashes, expiry, sets, living, lifetime}:
 --            state    {field, value, ...} of the state hash, 'cur' and 'frame' among them
 --            hashes   {{key, field, value, ...}, ...}  absolute values, at most 4,000 entries a group
---            expiry   {UNIX seconds, ...} one a hash, set when the hash is new; 0 for never
+--            expiry   {UNIX seconds, ...} one a hash, at which it ends; 0 leaves that as it is
 --            sets     {{key, integer, ...}, ...}       to add
 --            living   {{key, field, value, ...}, ...}  hashes that live as long as the sets
 --            lifetime seconds from now that sets and living hashes are kept; 0 for ever
@@ -27,8 +27,8 @@ local run = cmsgpack.unpack(ARGV[4])
 local lifetime = run[6]
 redis.call('HSET', KEYS[1], unpack(run[1]))
 for i, group in ipairs(run[2]) do
-  local added = redis.call('HSET', unpack(group))
-  if run[3][i] > 0 and added * 2 == #group - 1 then
+  redis.call('HSET', unpack(group))
+  if run[3][i] > 0 then
     redis.call('EXPIREAT', group[1], run[3][i])
   end
 end

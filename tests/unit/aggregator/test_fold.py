@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from aggregator.dedup import periods_of, read_period
 from aggregator.folding import Fold, Folded, Keeping
+from aggregator.known import Knowledge
 from aggregator.run import join
 from services.counter_codec import unpack
 from services.counters import NOTHING_APPLIED, Applied, PartitionState, ReadRequest
@@ -35,24 +36,30 @@ async def fold_all(frames: Sequence[bytes], run_sizes: Sequence[int]) -> tuple[M
         epoch=Epoch(1), applied_offset=NOTHING_APPLIED, frame_id=None, partitions=1, fingerprint=FINGERPRINT
     )
     await store.begin(PARTITION, state)
-    folds, rest = [], list(frames)
+    folds, rest, knowledge = [], list(frames), Knowledge()
     for size in [*run_sizes, len(rest)]:
         taken, rest = rest[:size], rest[size:]
         if taken:
-            folds.append(await fold_one(store, taken))
+            folds.append(await fold_one(store, taken, knowledge))
     return store, folds
 
 
-async def fold_one(store: MemoryCounterStore, frames: Sequence[bytes]) -> Folded:
+async def fold_one(store: MemoryCounterStore, frames: Sequence[bytes], knowledge: Knowledge) -> Folded:
     state = await store.state(PARTITION)
     assert state is not None
     run = join(FrameOffset(state.applied_offset + 1), decoded(frames), state.sources)
     near = sorted(periods_of(run))
     read = await store.read(PARTITION, ReadRequest(whole=[ids_key(PREFIX, period) for period in near]))
     periods = dict(zip(near, map(read_period, read.whole), strict=True))
-    fold = Fold(run, epoch=Epoch(1), prefix=PREFIX, periods=periods, keeping=FOR_EVER)
+    fold = Fold(
+        run, epoch=Epoch(1), prefix=PREFIX, periods=periods, keeping=FOR_EVER, knowledge=knowledge, now_s=0
+    )
     folded = fold.finish(await store.read(PARTITION, fold.request))
     assert await store.apply(PARTITION, folded.request) == Applied()
+    folded.learn(knowledge)
+    if len(frames) % 2:
+        knowledge.forget(PREFIX)
+    knowledge.make_room()
     return folded
 
 
