@@ -11,7 +11,8 @@ from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
 _CHUNK: Final = 65_536
-_LAST_WORDS_MAX: Final = 2_000
+_TAIL_MAX: Final = 20_000
+"""Bytes of output kept: a traceback in one log line is some thousands."""
 
 Write = Callable[[bytes], None]
 
@@ -82,7 +83,7 @@ class Child:
     async def _read_output(self, write: Write) -> None:
         assert self._process.stdout is not None
         while chunk := await self._process.stdout.read(_CHUNK):
-            self._tail = (self._tail + chunk)[-_LAST_WORDS_MAX:]
+            self._tail = (self._tail + chunk)[-_TAIL_MAX:]
             write(chunk)
 
 

@@ -1,6 +1,7 @@
 """Keeps the roles' processes running: starts them, asks for their readiness, starts again what dies."""
 
 import asyncio
+import json
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ STOP_PATIENCE_S: Final = 25.0
 
 _REFUSALS: Final = {2: "has wrong settings", 3: "refused to go on"}
 _PROBE_INTERVAL_S: Final = 0.1
+_LAST_WORDS_MAX: Final = 400
 
 Say = Callable[[str], None]
 
@@ -38,7 +40,17 @@ def how_it_ended(code: int, last_line: str) -> str:
             return f"was killed by {signal.Signals(-code).name}"
         return f"was killed by signal {-code}"
     ending = _REFUSALS.get(code, "ended" if code == 0 else f"failed with code {code}")
-    return f"{ending}: {last_line}" if last_line and code else ending
+    return f"{ending}: {last_words(last_line)}" if last_line and code else ending
+
+
+def last_words(line: str) -> str:
+    """Return a process's last line for a person: of a log line its event and how its traceback ends."""
+    try:
+        members = json.loads(line)
+        words = [str(members["event"]), str(members.get("exception", "")).strip().rpartition("\n")[2]]
+    except (ValueError, KeyError, TypeError):
+        return line[:_LAST_WORDS_MAX]
+    return ": ".join(word for word in words if word)[:_LAST_WORDS_MAX]
 
 
 def role_command(role: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from services.cli import counters, dead_letters, lag, run, token, topics, up, wait
+from services.cli import counters, dead_letters, demo, lag, run, token, topics, up, wait
 from services.cli.common import complain
 from services.counter_codec import CorruptCounter
 from services.counters import StoreRefused, StoreUnavailable
@@ -40,6 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(demo.demo)
 app.command()(up.up)
 app.command()(run.run)
 app.add_typer(topics.app, name="topics")
