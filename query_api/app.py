@@ -13,9 +13,9 @@ from query_api.reading import UsageReader
 from query_api.routes.usage import usage_routes
 from services.clock import now_ms
 from services.counters import CounterStore
-from services.settings import ApiSettings, Settings
+from services.settings import Settings
 from services.telemetry import Telemetry
-from services.tokens import TokenKey
+from services.tokens import token_key
 
 
 def create_app(
@@ -29,10 +29,3 @@ def create_app(
     install_error_handlers(app)
     app.add_middleware(Observing, telemetry=telemetry)
     return app
-
-
-def token_key(settings: ApiSettings) -> TokenKey:
-    """Return the key of the tokens that the API accepts."""
-    return TokenKey(
-        secret=settings.jwt_secret.get_secret_value(), issuer=settings.jwt_issuer, audience=settings.jwt_audience
-    )

@@ -10,8 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
-from pydantic import SecretStr, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -21,6 +30,8 @@ from pydantic_settings import (
 
 CONFIG_VARIABLE = "TIDEMARK_CONFIG"
 DEVELOPMENT_SECRET = "tidemark-development-secret-not-for-production"
+JWT_SECRET_BYTES_MIN = 32
+"""HS256 needs a secret at least as long as its hash (RFC 7518, section 3.2)."""
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -151,12 +162,23 @@ class ApiSettings(Group):
     redis_timeout: Duration = 1.0
     redis_connections: int = Field(16, ge=1, le=1024)
 
+    @field_validator("jwt_secret")
+    @classmethod
+    def _secret_is_long_enough(cls, secret: SecretStr) -> SecretStr:
+        if len(secret.get_secret_value().encode()) < JWT_SECRET_BYTES_MIN:
+            raise ValueError(f"it must have at least {JWT_SECRET_BYTES_MIN} bytes; `openssl rand -hex 32` makes one")
+        return secret
+
 
 class Settings(BaseSettings):
     """All settings of a deployment; every role reads the same and uses its own part."""
 
     model_config = SettingsConfigDict(
-        env_prefix="TIDEMARK_", env_nested_delimiter="__", frozen=True, extra="forbid", nested_model_default_partial_update=True
+        env_prefix="TIDEMARK_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        nested_model_default_partial_update=True,
     )
 
     kafka: KafkaSettings = KafkaSettings()

@@ -10,13 +10,11 @@ from typing import Any, Final
 import jwt
 
 from services.identifiers import OrganizationId, UserId
+from services.settings import JWT_SECRET_BYTES_MIN, ApiSettings
 
 ALGORITHM: Final = "HS256"
 LEEWAY_S: Final = 30
 TOKEN_BYTES_MAX: Final = 8_192
-SECRET_BYTES_MIN: Final = 32
-"""HS256 needs a secret at least as long as its hash (RFC 7518, section 3.2)."""
-
 _REQUIRED: Final = ("iss", "aud", "exp", "sub", "organizationid", "role")
 _NOT_VALID: Final = "the token is not valid here"
 
@@ -45,18 +43,25 @@ class Claims:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenKey:
-    """What issuer and verifier share. `secret` has at least `SECRET_BYTES_MIN` bytes."""
+    """What issuer and verifier share. `secret` has at least `JWT_SECRET_BYTES_MIN` bytes."""
 
     secret: str
     issuer: str
     audience: str
 
     def __post_init__(self) -> None:
-        if len(self.secret.encode()) < SECRET_BYTES_MIN:
-            raise ValueError(f"the secret of tokens must have at least {SECRET_BYTES_MIN} bytes")
+        if len(self.secret.encode()) < JWT_SECRET_BYTES_MIN:
+            raise ValueError(f"the secret of tokens must have at least {JWT_SECRET_BYTES_MIN} bytes")
 
     def __repr__(self) -> str:
         return f"TokenKey(issuer={self.issuer!r}, audience={self.audience!r})"
+
+
+def token_key(settings: ApiSettings) -> TokenKey:
+    """Return the key of the tokens that the query API accepts."""
+    return TokenKey(
+        secret=settings.jwt_secret.get_secret_value(), issuer=settings.jwt_issuer, audience=settings.jwt_audience
+    )
 
 
 def issue_token(claims: Claims, key: TokenKey, *, issued_s: int, lifetime_s: int) -> str:

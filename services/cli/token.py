@@ -8,7 +8,7 @@ from services.cli.common import AsJson, StateFile, settings_for, write_json
 from services.clock import now_ms
 from services.identifiers import OrganizationId, UserId
 from services.settings import parse_duration
-from services.tokens import Claims, Role, TokenKey, issue_token
+from services.tokens import Claims, Role, issue_token, token_key
 from services.windows import rfc3339
 
 LIFETIME_MAX_S: Final = 366 * 86_400
@@ -44,7 +44,7 @@ def token(
     Example: `curl -H "Authorization: Bearer $(tidemark token --organization acme --role Admin)" …`
     """
     api = settings_for(state_file).api
-    key = TokenKey(secret=api.jwt_secret.get_secret_value(), issuer=api.jwt_issuer, audience=api.jwt_audience)
+    key = token_key(api)
     issued_s = now_ms() // 1000
     claims = Claims(subject=UserId(user), organization=OrganizationId(organization), role=role)
     text = issue_token(claims, key, issued_s=issued_s, lifetime_s=expires)

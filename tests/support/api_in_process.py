@@ -8,13 +8,13 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from query_api.app import create_app, token_key
+from query_api.app import create_app
 from services.clock import now_ms
 from services.identifiers import OrganizationId, UserId
 from services.memory_counters import MemoryCounterStore
 from services.settings import EventSettings, Settings, TopicSettings
 from services.telemetry import Telemetry
-from services.tokens import Claims, Role, issue_token
+from services.tokens import Claims, Role, issue_token, token_key
 from services.windows import HOUR_MS
 
 PARTITIONS = 4

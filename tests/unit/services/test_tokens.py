@@ -3,6 +3,7 @@ import hashlib
 import hmac
 import json
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import jwt
@@ -13,20 +14,32 @@ from services.tokens import BadToken, Claims, Role, TokenKey, issue_token, verif
 
 KEY = TokenKey(secret="a secret for tests that is long enough", issuer="tidemark", audience="tidemark-api")
 CLAIMS = Claims(subject=UserId("ada"), organization=OrganizationId("acme"), role=Role.MANAGER)
-NOW_S = int(time.time())
+
+
+def now_s() -> int:
+    return int(time.time())
+
+
+@dataclass(frozen=True)
+class FromNow:
+    """A time in a claim, as seconds from when the test runs."""
+
+    seconds: int
 
 
 def payload(**changes: Any) -> dict[str, Any]:
+    now = now_s()
     claims = {
         "iss": "tidemark",
         "aud": "tidemark-api",
-        "iat": NOW_S,
-        "exp": NOW_S + 60,
+        "iat": now,
+        "exp": now + 60,
         "sub": "ada",
         "organizationid": "acme",
         "role": "Admin",
     }
-    return {name: value for name, value in (claims | changes).items() if value is not None}
+    changed = {name: now + each.seconds if isinstance(each, FromNow) else each for name, each in changes.items()}
+    return {name: value for name, value in (claims | changed).items() if value is not None}
 
 
 def signed(claims: dict[str, Any], headers: dict[str, Any] | None = None) -> str:
@@ -41,7 +54,7 @@ def signed(claims: dict[str, Any], headers: dict[str, Any] | None = None) -> str
 
 
 def test_an_issued_token_gives_its_claims_back() -> None:
-    assert verify_token(issue_token(CLAIMS, KEY, issued_s=NOW_S, lifetime_s=60), KEY) == CLAIMS
+    assert verify_token(issue_token(CLAIMS, KEY, issued_s=now_s(), lifetime_s=60), KEY) == CLAIMS
 
 
 @pytest.mark.parametrize("name", ["iss", "aud", "exp", "sub", "organizationid", "role"])
@@ -56,9 +69,9 @@ def test_a_token_without_a_required_claim_is_refused(name: str) -> None:
     [
         {"iss": "somebody"},
         {"aud": "another-api"},
-        {"exp": NOW_S - 40},
-        {"nbf": NOW_S + 100},
-        {"iat": NOW_S + 100},
+        {"exp": FromNow(-40)},
+        {"nbf": FromNow(100)},
+        {"iat": FromNow(100)},
         {"exp": "soon"},
         {"sub": 7},
         {"organizationid": ""},
@@ -74,7 +87,7 @@ def test_a_token_with_a_wrong_claim_is_refused(changes: dict[str, Any]) -> None:
 
 
 def test_clocks_may_differ_by_half_a_minute() -> None:
-    assert verify_token(signed(payload(exp=NOW_S - 20)), KEY).role is Role.ADMIN
+    assert verify_token(signed(payload(exp=FromNow(-20))), KEY).role is Role.ADMIN
 
 
 @pytest.mark.parametrize(
@@ -91,7 +104,7 @@ def test_an_unsigned_token_and_one_of_another_secret_are_refused() -> None:
         verify_token(jwt.encode(payload(), "", algorithm="none"), KEY)
     other = TokenKey(secret=KEY.secret[::-1], issuer=KEY.issuer, audience=KEY.audience)
     with pytest.raises(BadToken):
-        verify_token(issue_token(CLAIMS, other, issued_s=NOW_S, lifetime_s=60), KEY)
+        verify_token(issue_token(CLAIMS, other, issued_s=now_s(), lifetime_s=60), KEY)
 
 
 @pytest.mark.parametrize("text", ["", ".", "..", "a.b.c", "€", "\ud800", "{}", "x" * 8_193])

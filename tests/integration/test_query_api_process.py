@@ -1,0 +1,225 @@
+"""The query API as a process, over a real Redis or Valkey."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from services.clock import now_ms
+from services.counters import PartitionState
+from services.identifiers import Epoch, FrameOffset, OrganizationId, PartitionId, UserId
+from services.metrics_contract import AGENT, CHAT
+from services.redis_client import connect
+from services.redis_counters import RedisCounterStore
+from services.settings import RedisSettings, Settings
+from services.tokens import Claims, Role, issue_token, token_key
+from services.windows import HOUR_MS, rfc3339
+from tests.support.child_process import ChildProcess
+from tests.support.counted import Counted, Use
+from tests.support.ports import LOOPBACK, free_ports
+from tests.support.redis_server import RedisServer
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[2]
+PARTITIONS = 4
+
+
+class ApiProcess:
+    """`python -m query_api` with addresses of its own."""
+
+    def __init__(self, redis_url: str, directory: Path, **variables: str) -> None:
+        self.port = free_ports(1)[0]
+        self.address_file = directory / "health"
+        self._child = ChildProcess(
+            "query_api",
+            [sys.executable, "-m", "query_api"],
+            directory=ROOT,
+            log=directory / "api.log",
+            environment={**os.environ, **environment(redis_url, self.port, self.address_file), **variables},
+        )
+
+    def wait(self) -> None:
+        self._child.wait_until(self.address_file.exists, seconds=30)
+
+    @property
+    def health(self) -> str:
+        return f"http://{self.address_file.read_text().strip()}"
+
+    def stop(self) -> str:
+        self._child.stop()
+        return self._child.written()
+
+
+def environment(redis_url: str, port: int, address_file: Path) -> dict[str, str]:
+    return {
+        "TIDEMARK_REDIS__URL": redis_url,
+        "TIDEMARK_TOPICS__FRAMES_PARTITIONS": str(PARTITIONS),
+        "TIDEMARK_API__PORT": str(port),
+        "TIDEMARK_API__ADDRESS_FILE": str(address_file),
+    }
+
+
+@contextmanager
+def running(redis_url: str, directory: Path) -> Iterator[ApiProcess]:
+    api = ApiProcess(redis_url, directory)
+    try:
+        api.wait()
+        yield api
+    finally:
+        api.stop()
+
+
+def run_to_its_end(redis_url: str, directory: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "query_api"],
+        cwd=ROOT,
+        env={**os.environ, **environment(redis_url, free_ports(1)[0], directory / "health"), **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def headers(organization: str = "acme") -> dict[str, str]:
+    claims = Claims(subject=UserId("ada"), organization=OrganizationId(organization), role=Role.ADMIN)
+    token = issue_token(claims, token_key(Settings().api), issued_s=now_ms() // 1000, lifetime_s=60)
+    return {"Authorization": f"Bearer {token}"}
+
+
+@asynccontextmanager
+async def asking(api: ApiProcess) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{api.port}", timeout=10) as client:
+        yield client
+
+
+def today() -> dict[str, str]:
+    day = now_ms() // HOUR_MS // 24 * 24
+    return {
+        "organizationId": "acme",
+        "from": rfc3339((day - 24) * HOUR_MS),
+        "to": rfc3339((day + 24) * HOUR_MS),
+        "granularity": "daily",
+    }
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not await holds():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+
+
+async def write(counted: Counted, redis_url: str) -> None:
+    client = connect(RedisSettings(url=redis_url))
+    try:
+        await counted.write(RedisCounterStore(client, PARTITIONS))
+    finally:
+        await client.aclose()
+
+
+def some_usage(partitions: int = PARTITIONS) -> Counted:
+    hour = now_ms() // HOUR_MS // 24 * 24
+    counted = Counted(partitions=partitions, read_up_to_ms=hour * HOUR_MS)
+    for user in range(300):
+        counted.add(Use(user=f"user-{user}", team="core", hour=hour, product=CHAT, amounts={"interactions": 2}))
+    counted.add(Use(user="user-7", hour=hour - 3, product=AGENT, amounts={"interactions": 1}))
+    return counted
+
+
+async def test_usage_in_redis_is_served_over_http(redis_url: str, tmp_path: Path) -> None:
+    await write(some_usage(), redis_url)
+    with running(redis_url, tmp_path) as api:
+        async with asking(api) as client:
+            response = await client.get("/api/v1/organization/usage", params=today(), headers=headers())
+            assert response.status_code == 200
+            body = response.json()
+            assert response.headers["Tidemark-As-Of"] == body["asOf"]
+            yesterday, now = body["usage"]["data"]
+            assert (yesterday["activeUsers"], yesterday["agent"]["activeUsers"]) == (1, 1)
+            assert (now["activeUsers"], now["chat"]["interactions"]) == (300, 600)
+            everything = today() | {"granularity": "all", "teamId": "core", "userId": "user-7"}
+            team = (await client.get("/api/v1/team/usage", params=everything, headers=headers())).json()
+            assert team["usage"]["data"][0]["activeUsers"] == 300
+            user = (await client.get("/api/v1/user/usage", params=everything, headers=headers())).json()
+            assert user["usage"]["data"][0]["chat"]["interactions"] == 2
+            assert user["usage"]["data"][0]["agent"]["interactions"] == 1
+            unknown = today() | {"organizationId": "nobody"}
+            answer = await client.get("/api/v1/organization/usage", params=unknown, headers=headers("nobody"))
+            assert answer.status_code == 404
+            page = (await client.get(f"{api.health}/metrics")).text
+        assert 'tidemark_api_requests_total{route="/api/v1/organization/usage",status="200"} 1.0' in page
+        log = api.stop()
+    assert [json.loads(line)["event"] for line in log.splitlines()] == ["listening"]
+    assert not (tmp_path / "health").exists()
+
+
+async def test_a_redis_that_comes_and_goes_changes_readiness_and_nothing_else(tmp_path: Path) -> None:
+    with RedisServer.start_new() as redis:
+        redis.stop()
+        with running(redis.url, tmp_path) as api:
+            async with asking(api) as client:
+
+                async def is_ready() -> bool:
+                    return (await client.get(f"{api.health}/readyz")).status_code == 200
+
+                async def is_away() -> bool:
+                    return not await is_ready()
+
+                async def status() -> int:
+                    asked = client.get("/api/v1/organization/usage", params=today(), headers=headers())
+                    return (await asked).status_code
+
+                await eventually(is_away)
+                answer = await client.get(f"{api.health}/readyz")
+                assert list(answer.json()) == ["redis"]
+                assert await status() == 503
+                redis.start()
+                await eventually(is_ready)
+                assert await status() == 404
+                redis.kill()
+                assert await status() == 503
+                await eventually(is_away)
+                assert (await client.get(f"{api.health}/healthz")).status_code == 200
+                redis.start()
+                await eventually(is_ready)
+                assert await status() == 404
+
+
+async def test_counters_of_another_number_of_partitions_end_it_with_a_sentence(redis_url: str, tmp_path: Path) -> None:
+    client = connect(RedisSettings(url=redis_url))
+    state = PartitionState(
+        epoch=Epoch(1), applied_offset=FrameOffset(-1), frame_id=None, partitions=32, fingerprint="test"
+    )
+    await RedisCounterStore(client, PARTITIONS).begin(PartitionId(0), state)
+    await client.aclose()
+    ended = run_to_its_end(redis_url, tmp_path)
+    assert (ended.returncode, ended.stdout) == (3, "")
+    (line,) = ended.stderr.splitlines()
+    assert "set it to 32" in line
+
+
+@pytest.mark.parametrize(
+    ("variables", "code", "sentence"),
+    [
+        ({"TIDEMARK_API__PORT": "many"}, 2, "TIDEMARK_API__PORT"),
+        ({"TIDEMARK_API__HOST": "192.0.2.1"}, 3, "cannot listen on 192.0.2.1"),
+        ({"TIDEMARK_API__JWT_SECRET": "short"}, 2, "at least 32 bytes"),
+    ],
+)
+def test_what_cannot_work_ends_it_with_one_sentence(
+    tmp_path: Path, variables: dict[str, str], code: int, sentence: str
+) -> None:
+    ended = run_to_its_end(f"redis://{LOOPBACK}:1/0", tmp_path, **variables)
+    assert (ended.returncode, ended.stdout) == (code, "")
+    (line,) = ended.stderr.splitlines()
+    assert sentence in line
