@@ -27,6 +27,9 @@ from services.metrics_contract import COUNTER_MAX, PRODUCTS
 from services.windows import Window
 
 _COUNTER_KINDS: Final = {Window.HOUR: Kind.HOURS, Window.DAY: Kind.DAYS}
+Hash = dict[bytes, bytes]
+"""Fields of one hash that a worker knows whole."""
+
 _ACTIVE_KINDS: Final = {Window.HOUR: Kind.ACTIVE_HOURS, Window.DAY: Kind.ACTIVE_DAYS}
 
 
@@ -49,10 +52,11 @@ class Folded:
     """A run folded.
 
     Attributes:
-        request: for the store; its first `index_groups` hashes are user indexes.
+        request: for the store; its hashes are user indexes, then those of `changed`.
         periods: the periods of the dedup index that change, as they are afterwards.
         counted, duplicates, redelivered: events.
         saturated: counters that reached their limit.
+        changed: what the worker knows of the hashes that are written.
     """
 
     request: ApplyRequest
@@ -61,20 +65,18 @@ class Folded:
     duplicates: int
     redelivered: int
     saturated: int
-    index_groups: int
+    changed: Sequence[Hash]
 
     def learn(self, knowledge: Knowledge) -> None:
         """Take what was written into a worker's knowledge, once it is applied."""
         written = self.request.hashes
-        for key, *entries in written[: self.index_groups]:
+        indexes = len(written) - len(self.changed)
+        for key, *entries in written[:indexes]:
             held = knowledge.ordinals.get(str(key)) or {}
             held.update(zip(map(str, entries[::2]), map(int, entries[1::2]), strict=True))
             knowledge.ordinals.put(str(key), held)
-        for group in written[self.index_groups :]:
-            key, hashes = group[0], knowledge.hashes
-            known = hashes.get(key) if isinstance(key, str) else None
-            if known is not None:
-                known.update(zip(group[1::2], group[2::2], strict=True))  # type: ignore[arg-type]
+        for known, group in zip(self.changed, written[indexes:], strict=True):
+            known.update(zip(group[1::2], group[2::2], strict=True))  # type: ignore[arg-type]
 
 
 class _Stored:
@@ -88,25 +90,37 @@ class _Stored:
         self.keys = self.layout.keys(prefix, _COUNTER_KINDS[cells.window].value, parts)
         self.active_keys = self.layout.keys(prefix, _ACTIVE_KINDS[cells.window].value, parts) if with_actives else []
         self.ends = expiry_s(cells.window, self.layout.periods, keep_s)
+        self.held: list[Hash | None] = []
+        self.active_held: list[Hash | None] = []
 
-    def unknown(self, known: Known[bytes, bytes], now_s: int) -> Iterator[str]:
-        """Yield the keys to read: those not known, and those that may have ended since."""
-        for keys in (self.keys, self.active_keys):
-            for key, end in zip(keys, self.ends, strict=False):
-                if known.get(key) is None or 0 < end <= now_s:
-                    yield key
+    def look_up(self, known: Known[bytes, bytes], now_s: int) -> None:
+        """Find what is known of each hash; nothing of one that may have ended since."""
+        for keys, held in ((self.keys, self.held), (self.active_keys, self.active_held)):
+            held += map(known.get, keys)
+            for at, end in enumerate(self.ends[: len(keys)]):
+                if 0 < end <= now_s:
+                    held[at] = None
+
+    def unknown(self) -> Iterator[tuple[str, list[Hash | None], int]]:
+        """Yield each hash to read: its key, and where it is wanted."""
+        for keys, held in ((self.keys, self.held), (self.active_keys, self.active_held)):
+            for at, known in enumerate(held):
+                if known is None:
+                    yield keys[at], held, at
 
 
 @dataclass(slots=True)
 class _Writes:
     """Groups gathered for the apply request."""
 
-    known: Known[bytes, bytes]
     hashes: list[list[str | bytes]]
     expiry: list[int]
+    changed: list[Hash]
     saturated: int = 0
 
-    def add(self, stored: _Stored, keys: Sequence[str], values: Sequence[bytes], keep: Mask) -> None:
+    def add(
+        self, stored: _Stored, keys: Sequence[str], held: Sequence[Hash], values: Sequence[bytes], keep: Mask
+    ) -> None:
         """Add the values of the cells to keep; values and `keep` are in the order of the layout."""
         layout = stored.layout
         groups = layout.write_groups(keys, values)
@@ -116,10 +130,11 @@ class _Writes:
                 if not whole[at]:
                     kept = np.flatnonzero(keep[layout.bounds[at] : layout.bounds[at + 1]]).tolist()
                     groups[at] = [group[0], *(part for row in kept for part in group[2 * row + 1 : 2 * row + 3])]
-        for key, group, end in zip(keys, groups, stored.ends, strict=True):
+        for known, group, end in zip(held, groups, stored.ends, strict=True):
             if len(group) > 1:
                 self.hashes.append(group)
-                self.expiry.append(0 if self.known.get(key) else end)
+                self.expiry.append(0 if known else end)
+                self.changed.append(known)
 
 
 class Fold:
@@ -180,8 +195,17 @@ class Fold:
             _Stored(self._team_chain.parent_days, prefix, team_parts, days_s, with_actives=True),
         )
         hashes, indexes = knowledge.hashes, knowledge.ordinals
-        self._unknown = [key for stored in self._stored for key in stored.unknown(hashes, now_s)]
-        self._unknown += sorted({key for key, _ in self._ledger_places if hashes.get(key) is None})
+        for stored in self._stored:
+            stored.look_up(hashes, now_s)
+        self._ledger_held: list[Hash | None] = [hashes.get(key) for key, _ in self._ledger_places]
+        self._unknown = [
+            *(each for stored in self._stored for each in stored.unknown()),
+            *(
+                (key, self._ledger_held, at)
+                for at, (key, _) in enumerate(self._ledger_places)
+                if self._ledger_held[at] is None
+            ),
+        ]
         self._unknown_members = [
             *unknown_groups(self._users, self._index_keys, run.strings, indexes),
             *unknown_groups(self._team_users, self._team_index_keys, run.strings, indexes),
@@ -194,20 +218,20 @@ class Fold:
 
     @property
     def request(self) -> ReadRequest:
-        return ReadRequest(fields=self._unknown_members, members=self._lookup.groups, whole=self._unknown)
+        return ReadRequest(
+            fields=self._unknown_members, members=self._lookup.groups, whole=[key for key, _, _ in self._unknown]
+        )
 
     def finish(self, read: ReadResult) -> Folded:
         """Return what to write, given the answer to `request`."""
-        run, hashes, indexes = self._run, self._knowledge.hashes, self._knowledge.ordinals
-        for key, fields in zip(self._unknown, read.whole, strict=True):
-            hashes.put(key, dict(fields))
-        learn(self._unknown_members, read.fields, indexes)
+        run, indexes = self._run, self._knowledge.ordinals
+        self._take_in(read)
         copied = copies(run, self._lookup, read.members)
         live = ~copied
         users = ordinals(self._users, live, self._index_keys, run.strings, indexes)
         team_users = ordinals(self._team_users, live[self._team_events], self._team_index_keys, run.strings, indexes)
-        writes = _Writes(hashes, [*users.hashes, *team_users.hashes], [])
-        writes.expiry = [0] * len(writes.hashes)
+        indexed = [*users.hashes, *team_users.hashes]
+        writes = _Writes(indexed, [0] * len(indexed), [])
         sums = sum_up(self._user_chain, live, run.counters)
         team_sums = sum_up(self._team_chain, live[self._team_events], run.counters[self._team_events])
         levels = (*_levels(self._user_chain, sums, users), *_levels(self._team_chain, team_sums, team_users)[2:])
@@ -216,8 +240,10 @@ class Fold:
             if level.active is not None:
                 _write_actives(writes, stored, level.active)
         ledger = tally(run, self._ledger_rows, copied)
-        ledger_held = [(hashes.get(key) or {}).get(field) for key, field in self._ledger_places]
-        writes.hashes += ledger.write_groups(self._ledger_places, ledger_held)
+        ledger_held = _all_known(self._ledger_held)
+        held = [known.get(field) for known, (_, field) in zip(ledger_held, self._ledger_places, strict=True)]
+        writes.hashes += ledger.write_groups(self._ledger_places, held)
+        writes.changed += ledger_held
         writes.expiry += expiry_s(Window.HOUR, ledger.days(), self._keeping.hours_s)
         added = additions(run, self._texts, live, self._periods, self._prefix)
         redelivered = int(np.count_nonzero(copied & run.redelivered))
@@ -240,8 +266,19 @@ class Fold:
             duplicates=int(np.count_nonzero(copied)) - redelivered,
             redelivered=redelivered,
             saturated=writes.saturated,
-            index_groups=len(users.hashes) + len(team_users.hashes),
+            changed=writes.changed,
         )
+
+    def _take_in(self, read: ReadResult) -> None:
+        """Put what was read where it is wanted, and into the worker's knowledge."""
+        hashes = self._knowledge.hashes
+        for (key, held, at), fields in zip(self._unknown, read.whole, strict=True):
+            known = hashes.get(key) if held is self._ledger_held else None
+            if known is None:
+                known = dict(fields)
+                hashes.put(key, known)
+            held[at] = known
+        learn(self._unknown_members, read.fields, self._knowledge.ordinals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,11 +318,15 @@ def _levels(levels: Chain, sums: ChainSums, of: Ordinals) -> tuple[_Level, _Leve
     )
 
 
+def _all_known(held: Sequence[Hash | None]) -> list[Hash]:
+    return [known for known in held if known is not None]
+
+
 def _write_counters(writes: _Writes, stored: _Stored, level: _Level) -> None:
     if not len(stored.cells):
         return
-    order, held = stored.layout.order, stored.layout.values([writes.known.get(key) or {} for key in stored.keys])
-    total = unpack(held) + level.counters[order]
+    order, held = stored.layout.order, _all_known(stored.held)
+    total = unpack(stored.layout.values(held)) + level.counters[order]
     if total.max() > COUNTER_MAX:
         writes.saturated += int(np.count_nonzero(total > COUNTER_MAX))
         total = np.minimum(total, COUNTER_MAX)
@@ -295,13 +336,14 @@ def _write_counters(writes: _Writes, stored: _Stored, level: _Level) -> None:
         rows = np.flatnonzero(products == product.code)
         for row, value in zip(rows.tolist(), pack(total[rows], len(product.counters)), strict=True):
             values[row] = value
-    writes.add(stored, stored.keys, values, level.events[order] > 0)
+    writes.add(stored, stored.keys, held, values, level.events[order] > 0)
 
 
 def _write_actives(writes: _Writes, stored: _Stored, active: _Active) -> None:
     if not len(stored.cells):
         return
-    held = stored.layout.values([writes.known.get(key) or {} for key in stored.active_keys])
+    hashes = _all_known(stored.active_held)
+    held = stored.layout.values(hashes)
     place = np.empty(len(stored.cells), dtype=np.int64)
     place[stored.layout.order] = np.arange(len(stored.cells))
     values = [b""] * len(stored.cells)
@@ -309,4 +351,4 @@ def _write_actives(writes: _Writes, stored: _Stored, active: _Active) -> None:
     for row, members_of_row in by_row(place[active.rows], active.ordinals).items():
         values[row] = with_ordinals(held[row], members_of_row)
         changed[row] = values[row] != held[row]
-    writes.add(stored, stored.active_keys, values, changed)
+    writes.add(stored, stored.active_keys, hashes, values, changed)
