@@ -18,6 +18,7 @@ from typing import Final
 
 import msgspec
 
+from ingest.binary_mode import is_binary_mode, structured_form
 from ingest.diagnosis import diagnose
 from ingest.strict_json import has_duplicate_keys
 from ingest.time_reader import TimeReader
@@ -71,8 +72,11 @@ class Admission:
         Args:
             value: of the record.
             broker_ms: the record's broker timestamp, which its age is judged by.
-            headers: of the record.
+            headers: of the record; they matter in binary mode only.
         """
+        if headers and is_binary_mode(headers):
+            form = structured_form(value, headers, self._rules)
+            return form if isinstance(form, Rejected) else self.admit(form, broker_ms)
         if value is None or len(value) > self._max_bytes:
             return self._rejected(value, broker_ms, "no value, or too long")
         try:

@@ -81,8 +81,26 @@ def diagnose(value: bytes | None, rules: AdmissionRules, broker_ms: int) -> Reje
     return None
 
 
+def record_fault(value: bytes | None, rules: AdmissionRules) -> Rejected | None:
+    """Return the fault of the first group (the record itself), or None when it holds one JSON value."""
+    try:
+        _parsed(value, rules)
+    except _Fault as fault:
+        return fault.rejected
+    return None
+
+
 def _object(value: bytes | None, rules: AdmissionRules) -> Members:
     """Return the record's object after the first two groups of checks."""
+    parsed = _parsed(value, rules)
+    _check(duplicate_key(parsed), Reason.DUPLICATE_KEY)
+    _check(not_a_number(parsed), Reason.NOT_A_NUMBER)
+    if not isinstance(parsed, Members):
+        raise _Fault(Reason.NOT_AN_OBJECT)
+    return parsed
+
+
+def _parsed(value: bytes | None, rules: AdmissionRules) -> object:
     if value is None:
         raise _Fault(Reason.NULL_RECORD)
     if len(value) > rules.max_bytes:
@@ -94,14 +112,9 @@ def _object(value: bytes | None, rules: AdmissionRules) -> Members:
     if depth_exceeds(text, LEVELS_MAX):
         raise _Fault(Reason.TOO_DEEP)
     try:
-        parsed = parse(text)
+        return parse(text)
     except NotJson as error:
         raise _Fault(Reason.NOT_JSON, None, str(error)) from error
-    _check(duplicate_key(parsed), Reason.DUPLICATE_KEY)
-    _check(not_a_number(parsed), Reason.NOT_A_NUMBER)
-    if not isinstance(parsed, Members):
-        raise _Fault(Reason.NOT_AN_OBJECT)
-    return parsed
 
 
 def _check(path: str | None, reason: Reason) -> None:
