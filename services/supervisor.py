@@ -30,7 +30,8 @@ Say = Callable[[str], None]
 
 def pause_s(failures: int) -> float:
     """Return the pause before the next start after so many short runs in a row: 1, 2, 4, … 30 seconds."""
-    return min(PAUSE_MAX_S, 2.0 ** (max(failures, 1) - 1))
+    # Bounded before the power: a role that is refused all night fails more than a thousand times.
+    return min(PAUSE_MAX_S, 2.0 ** min(max(failures, 1) - 1, 10))
 
 
 def how_it_ended(code: int, last_line: str) -> str:

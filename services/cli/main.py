@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from services.cli import counters, dead_letters, demo, lag, run, token, topics, up, wait
+from services.cli import counters, dead_letters, demo, lag, publish, run, schema, simulate, token, topics, up, wait
 from services.cli.common import complain
 from services.counter_codec import CorruptCounter
 from services.counters import StoreRefused, StoreUnavailable
@@ -44,11 +44,14 @@ app.command()(demo.demo)
 app.command()(up.up)
 app.command()(run.run)
 app.add_typer(topics.app, name="topics")
+app.command()(publish.publish)
+app.command()(simulate.simulate)
 app.command()(wait.wait)
 app.command()(lag.lag)
 app.add_typer(counters.app, name="counters")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(token.token)
+app.command()(schema.schema)
 
 
 def _print_version(wanted: bool) -> None:
