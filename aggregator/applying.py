@@ -58,38 +58,42 @@ class _View:
     periods: dict[int, tuple[Generation, ...]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What the appliers of a worker have in common.
+
+    Attributes:
+        max_items: ids and cells that one script call may hold.
+    """
+
+    store: CounterStore
+    keeping: Keeping
+    knowledge: Knowledge
+    max_items: int
+    retrying: Retrying
+    telemetry: Telemetry
+
+
 class PartitionApplier:
     """Owns one partition of `usage.frames` from an assignment to the next.
 
     Args:
+        tag: hash tag of the partition's keys.
         state: what the store held at the assignment.
-        knowledge: the worker's; what it holds of this partition is forgotten.
-        max_items: ids and cells that one script call may hold.
+        shared: the worker's; what its knowledge holds of this partition is forgotten.
     """
 
-    def __init__(
-        self,
-        partition: PartitionId,
-        tag: str,
-        state: PartitionState,
-        *,
-        store: CounterStore,
-        keeping: Keeping,
-        knowledge: Knowledge,
-        max_items: int,
-        retrying: Retrying,
-        telemetry: Telemetry,
-    ) -> None:
+    def __init__(self, partition: PartitionId, tag: str, state: PartitionState, shared: Shared) -> None:
         self.partition = partition
         self.acknowledged = state
         self._tag = tag
-        self._store = store
-        self._keeping = keeping
-        self._knowledge = knowledge
-        self._max_items = max_items
-        self._retrying = retrying
-        self._telemetry = telemetry
-        knowledge.forget(epoch_prefix(tag, state.epoch))
+        self._store = shared.store
+        self._keeping = shared.keeping
+        self._knowledge = shared.knowledge
+        self._max_items = shared.max_items
+        self._retrying = shared.retrying
+        self._telemetry = shared.telemetry
+        self._knowledge.forget(epoch_prefix(tag, state.epoch))
         self._view: _View | None = _View(state, {})
         self._expected = FrameOffset(state.applied_offset + 1)
         self._queue: deque[Waiting] = deque()

@@ -96,7 +96,7 @@ class _Stored:
     def look_up(self, known: Known[bytes, bytes], now_s: int) -> None:
         """Find what is known of each hash; nothing of one that may have ended since."""
         for keys, held in ((self.keys, self.held), (self.active_keys, self.active_held)):
-            held += map(known.get, keys)
+            held.extend(map(known.get, keys))
             for at, end in enumerate(self.ends[: len(keys)]):
                 if 0 < end <= now_s:
                     held[at] = None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
-from aggregator.applying import PartitionApplier
+from aggregator.applying import PartitionApplier, Shared
 from aggregator.errors import LostWrites
 from aggregator.folding import Keeping
 from aggregator.known import Knowledge
@@ -50,7 +50,19 @@ class Owner:
         self._health = health
         self._partitions = settings.topics.frames_partitions
         self._fingerprint = fingerprint(settings.events.identity_secret.get_secret_value())
-        self._knowledge = Knowledge()
+        events = settings.events
+        self._shared = Shared(
+            store=store,
+            keeping=Keeping(
+                hours_s=events.keep_hours,
+                days_s=events.keep_days,
+                ids_s=None if events.max_age is None else events.max_age + events.dedup_margin,
+            ),
+            knowledge=Knowledge(),
+            max_items=settings.aggregator.max_call_items,
+            retrying=retrying,
+            telemetry=telemetry,
+        )
         self._appliers: dict[PartitionId, PartitionApplier] = {}
         self._tasks: dict[PartitionId, asyncio.Task[None]] = {}
         self._log = structlog.get_logger()
@@ -135,22 +147,7 @@ class Owner:
         return {partition: applier.acknowledged for partition, applier in self._appliers.items()}
 
     def _own(self, partition: PartitionId, state: PartitionState) -> None:
-        events = self._settings.events
-        applier = PartitionApplier(
-            partition,
-            tags(self._partitions)[partition],
-            state,
-            store=self._store,
-            keeping=Keeping(
-                hours_s=events.keep_hours,
-                days_s=events.keep_days,
-                ids_s=None if events.max_age is None else events.max_age + events.dedup_margin,
-            ),
-            knowledge=self._knowledge,
-            max_items=self._settings.aggregator.max_call_items,
-            retrying=self._retrying,
-            telemetry=self._telemetry,
-        )
+        applier = PartitionApplier(partition, tags(self._partitions)[partition], state, self._shared)
         task = asyncio.create_task(applier.run(), name=f"partition-{partition}")
         task.add_done_callback(self._ended)
         self._appliers[partition] = applier

@@ -12,6 +12,7 @@ from services.telemetry import Telemetry
 
 Answer = TypeVar("Answer")
 
+MAX_PAUSE_S: Final = 2.0
 _LOG_EVERY: Final = 10
 _PART: Final = "redis"
 
@@ -30,7 +31,7 @@ class Retrying:
 
         answer: Answer = await AsyncRetrying(
             retry=retry_if_exception_type(StoreUnavailable),
-            wait=wait_random_exponential(multiplier=0.05, max=2),
+            wait=wait_random_exponential(multiplier=0.05, max=MAX_PAUSE_S),
             before_sleep=self._before_sleep,
         )(attempt)
         self._health.ready(_PART)

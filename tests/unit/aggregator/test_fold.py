@@ -51,9 +51,7 @@ async def fold_one(store: MemoryCounterStore, frames: Sequence[bytes], knowledge
     near = sorted(periods_of(run))
     read = await store.read(PARTITION, ReadRequest(whole=[ids_key(PREFIX, period) for period in near]))
     periods = dict(zip(near, map(read_period, read.whole), strict=True))
-    fold = Fold(
-        run, epoch=Epoch(1), prefix=PREFIX, periods=periods, keeping=FOR_EVER, knowledge=knowledge, now_s=0
-    )
+    fold = Fold(run, epoch=Epoch(1), prefix=PREFIX, periods=periods, keeping=FOR_EVER, knowledge=knowledge, now_s=0)
     folded = fold.finish(await store.read(PARTITION, fold.request))
     assert await store.apply(PARTITION, folded.request) == Applied()
     folded.learn(knowledge)

@@ -1,0 +1,188 @@
+"""The applier against a store that fails: unknown replies, other owners, lost writes; totals stay exact."""
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator, Sequence
+from typing import Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aggregator.applying import PartitionApplier, Shared
+from aggregator.errors import LostWrites
+from aggregator.known import Knowledge
+from aggregator.retrying import Retrying
+from services.counters import ApplyOutcome, ApplyRequest, PartitionState, ReadRequest, ReadResult, StoreUnavailable
+from services.health import HealthServer
+from services.identifiers import FrameOffset, PartitionId
+from services.lifecycle import Refused
+from services.memory_counters import MemoryCounterStore
+from services.telemetry import Telemetry
+from tests.support.log_of_frames import FINGERPRINT
+from tests.unit.aggregator.lines import lines
+from tests.unit.aggregator.test_fold import FOR_EVER, PARTITION, fold_all, log_of, sizes
+
+Fault = Literal["none", "away before", "reply lost", "other owner first", "failover under the retry"]
+FAULTS: list[Fault] = ["none", "away before", "reply lost", "other owner first", "failover under the retry"]
+
+
+class FaultyStore(MemoryCounterStore):
+    """A store that has one of the faults at each apply, in turn."""
+
+    def __init__(self, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(1)
+        self.faults = list(faults)
+
+    async def apply(self, partition: PartitionId, request: ApplyRequest) -> ApplyOutcome:
+        match self.faults.pop(0) if self.faults else "none":
+            case "none":
+                return await super().apply(partition, request)
+            case "away before":
+                raise StoreUnavailable("away")
+            case "reply lost":
+                await super().apply(partition, request)
+                raise StoreUnavailable("the reply was lost")
+            case "other owner first":
+                await super().apply(partition, request)
+                return await super().apply(partition, request)
+            case _:
+                before = copy.deepcopy(self.partitions[0])
+                await super().apply(partition, request)
+                self.partitions[0] = before
+                raise StoreUnavailable("the replica that took over has not got it")
+
+
+def applier_on(store: MemoryCounterStore, state: PartitionState) -> PartitionApplier:
+    telemetry = Telemetry("aggregator")
+    shared = Shared(
+        store=store,
+        keeping=FOR_EVER,
+        knowledge=Knowledge(),
+        max_items=20_000,
+        retrying=Retrying(telemetry, HealthServer(telemetry)),
+        telemetry=telemetry,
+    )
+    return PartitionApplier(PARTITION, "0", state, shared)
+
+
+async def apply_all(store: MemoryCounterStore, frames: Sequence[bytes]) -> None:
+    """Feed a log to an applier and wait until it is applied, or until the applier fails."""
+    empty, _ = await fold_all([], [])
+    state = empty.partitions[0].state
+    assert state is not None
+    applier = applier_on(store, await store.begin(PARTITION, state))
+    done = asyncio.Event()
+    running = asyncio.create_task(applier.run())
+    for offset, frame in enumerate(frames):
+        await applier.offer(FrameOffset(offset), frame, done.set if offset == len(frames) - 1 else lambda: None)
+    waiting = asyncio.create_task(done.wait())
+    try:
+        await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED, timeout=30)
+        if running.done():
+            running.result()
+        assert done.is_set()
+    finally:
+        for task in (running, waiting):
+            task.cancel()
+        await asyncio.gather(running, waiting, return_exceptions=True)
+
+
+@pytest.fixture(autouse=True)
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aggregator.retrying.MAX_PAUSE_S", 0.0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(lines(), min_size=1, max_size=25), sizes, st.lists(st.sampled_from(FAULTS), max_size=12))
+async def test_whatever_becomes_of_a_reply_the_state_is_that_of_a_calm_day(
+    events: list[bytes], poll_sizes: list[int], faults: list[Fault]
+) -> None:
+    frames = log_of(events, poll_sizes)
+    calm, _ = await fold_all(frames, [1] * len(frames))
+    stormy = FaultyStore(faults)
+    await apply_all(stormy, frames)
+    assert stormy.partitions == calm.partitions
+
+
+class RolledBackStore(MemoryCounterStore):
+    """A store that goes back to its first state before the second read."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self._reads = 0
+
+    async def read(self, partition: PartitionId, request: ReadRequest) -> ReadResult:
+        self._reads += 1
+        if self._reads == 3:
+            empty, _ = await fold_all([], [])
+            self.partitions[0] = empty.partitions[0]
+        return await super().read(partition, request)
+
+
+@pytest.fixture
+def event_frames() -> list[bytes]:
+    event = (
+        b'{"specversion":"1.0","id":"%d","source":"s","type":"usage.chat","time":"2025-01-01T00:00:00Z",'
+        b'"subject":"ann","organizationid":"acme","data":{"interactions":1}}'
+    )
+    return log_of([event % number for number in range(6)], [1, 1, 1, 1, 1])
+
+
+async def test_a_store_that_lost_writes_ends_the_worker(event_frames: list[bytes]) -> None:
+    with pytest.raises(LostWrites, match="lost writes"):
+        await feed_slowly(RolledBackStore(), event_frames)
+
+
+async def feed_slowly(store: MemoryCounterStore, frames: Sequence[bytes]) -> None:
+    """Feed one frame after the other, each once the one before is applied or the applier has failed."""
+    empty, _ = await fold_all([], [])
+    state = empty.partitions[0].state
+    assert state is not None
+    applier = applier_on(store, await store.begin(PARTITION, state))
+    running = asyncio.create_task(applier.run())
+    async for _ in fed(applier, running, frames):
+        pass
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def fed(applier: PartitionApplier, running: asyncio.Task[None], frames: Sequence[bytes]) -> AsyncIterator[int]:
+    for offset, frame in enumerate(frames):
+        done = asyncio.Event()
+        await applier.offer(FrameOffset(offset), frame, done.set)
+        waiting = asyncio.create_task(done.wait())
+        await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED, timeout=30)
+        waiting.cancel()
+        if running.done():
+            running.result()
+        yield offset
+
+
+async def test_a_frame_that_is_missing_from_the_stream_ends_the_worker(event_frames: list[bytes]) -> None:
+    empty, _ = await fold_all([], [])
+    state = empty.partitions[0].state
+    assert state is not None
+    applier = applier_on(empty, state)
+    await applier.offer(FrameOffset(0), event_frames[0], lambda: None)
+    with pytest.raises(LostWrites, match="frame 2 came where 1 was expected"):
+        await applier.offer(FrameOffset(2), event_frames[2], lambda: None)
+
+
+async def test_a_frame_offered_again_is_done_and_dropped(event_frames: list[bytes]) -> None:
+    store = MemoryCounterStore(1)
+    await apply_all(store, event_frames)
+    state = store.partitions[0].state
+    assert state is not None
+    done = asyncio.Event()
+    await applier_on(store, state).offer(FrameOffset(0), event_frames[0], done.set)
+    assert done.is_set()
+
+
+async def test_a_frame_of_another_version_or_secret_is_refused() -> None:
+    empty, _ = await fold_all([], [])
+    state = empty.partitions[0].state
+    assert state is not None
+    assert state.fingerprint == FINGERPRINT
+    with pytest.raises(Refused, match="not a frame"):
+        await applier_on(empty, state).offer(FrameOffset(0), b"rubbish", lambda: None)
