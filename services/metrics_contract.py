@@ -77,9 +77,7 @@ AGENT: Final = Product(
         "costMicros",
     ),
 )
-INSTRUCT: Final = Product(
-    code=3, event_type="usage.instruct", name="instruct", counters=("acceptedCount",)
-)
+INSTRUCT: Final = Product(code=3, event_type="usage.instruct", name="instruct", counters=("acceptedCount",))
 
 PRODUCTS: Final = (CODE_COMPLETIONS, CHAT, AGENT, INSTRUCT)
 """Every product at the place of its code."""

@@ -14,7 +14,7 @@ ROOMS = {
     "faust": ("aggregator/app.py", "aggregator/faust_*.py"),
     "mode": ("aggregator/app.py", "aggregator/faust_*.py"),
     "aiokafka": ("services/kafka.py", "services/topics.py", "services/publishing.py", "ingest/*", "aggregator/*"),
-    "redis": ("services/redis_counters.py", "services/redis_client.py"),
+    "redis": ("services/redis_*.py",),
     "fastapi": ("query_api/*",),
     "starlette": ("query_api/*",),
 }
