@@ -114,6 +114,7 @@ class Pipeline:
             await asyncio.wait([working, *ends], return_when=asyncio.FIRST_COMPLETED)
             for ended, server in ends.items():
                 if ended.done():
+                    self._roles.hurry()
                     raise ServerDied(
                         f"the embedded {server.name} {how_it_ended(ended.result(), server.child.last_line)}:"
                         " what it held in memory is gone, so the pipeline ends"

@@ -21,6 +21,8 @@ PAUSE_MAX_S: Final = 30.0
 STOP_PATIENCE_S: Final = 25.0
 """Above the 20 s that a role gives its own ordered stop."""
 
+HURRIED_PATIENCE_S: Final = 1.0
+
 _REFUSALS: Final = {2: "has wrong settings", 3: "refused to go on"}
 _PROBE_INTERVAL_S: Final = 0.1
 _LAST_WORDS_MAX: Final = 400
@@ -117,7 +119,7 @@ class RoleProcess:
             self._say(f"{self.role} {ending}; starting it again in {pause:g} s")
             await asyncio.sleep(pause)
 
-    async def stop(self, patience_s: float = STOP_PATIENCE_S) -> None:
+    async def stop(self, patience_s: float) -> None:
         if self._child is not None:
             await self._child.stop(patience_s)
 
@@ -157,6 +159,7 @@ class Supervisor:
         self.processes = processes
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._patience_s = STOP_PATIENCE_S
 
     async def __aenter__(self) -> "Supervisor":
         self._tasks = [asyncio.create_task(each.keep_running(self._changed.set)) for each in self.processes]
@@ -166,11 +169,15 @@ class Supervisor:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*[each.stop() for each in self.processes])
+        await asyncio.gather(*[each.stop(self._patience_s) for each in self.processes])
 
     @property
     def all_ready(self) -> bool:
         return all(each.ready for each in self.processes)
+
+    def hurry(self) -> None:
+        """Give the roles no time for an ordered stop: there is nothing left that one could save."""
+        self._patience_s = HURRIED_PATIENCE_S
 
     async def change(self) -> None:
         """Return at the next change of a pid, a health address or a readiness; raise what a task died of."""

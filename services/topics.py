@@ -1,8 +1,8 @@
 """The four topics: what each must look like, created and checked; and where their logs end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -75,14 +75,16 @@ async def end_offsets(settings: Settings, topic: str) -> dict[int, int] | None:
     Raises:
         KafkaUnavailable: Kafka does not answer.
     """
+    with _answering(f"looking for {topic}"):
+        async with _connected(settings) as admin:
+            rows = (await _describe(admin)).topics.get(topic)
+    if not rows:
+        return None
     consumer = make_consumer(settings.kafka, fetch_max_wait_ms=_FETCH_WAIT_MS)
-    with translated(f"reading the end of {topic}"):
+    with _answering(f"reading the end of {topic}"):
         try:
             await consumer.start()
-            if topic not in await consumer.topics():
-                return None
-            partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
-            ends = await consumer.end_offsets(partitions)
+            ends = await consumer.end_offsets([TopicPartition(topic, row["partition"]) for row in rows])
             watermarks = await _high_watermarks(consumer, ends)
         finally:
             await consumer.stop()
@@ -103,6 +105,16 @@ async def _high_watermarks(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartit
         if len(known) == len(ends) or monotonic_s() > deadline_s:
             return known
         await consumer.getmany(timeout_ms=_FETCH_WAIT_MS)
+
+
+@contextmanager
+def _answering(doing: str) -> Iterator[None]:
+    """Translate the client's errors; the admin client lets a bare TimeoutError through."""
+    try:
+        with translated(doing):
+            yield
+    except TimeoutError as error:
+        raise KafkaUnavailable(f"{doing}: no answer in time") from error
 
 
 @asynccontextmanager
@@ -127,12 +139,9 @@ async def _when_kafka_answers(
     )
     try:
         async for attempt in attempts:
-            with attempt, translated("Kafka's topics"):
-                try:
-                    async with _connected(settings) as admin:
-                        return await ask(admin)
-                except TimeoutError as error:
-                    raise KafkaUnavailable("Kafka's topics: no answer in time") from error
+            with attempt, _answering("looking at the topics"):
+                async with _connected(settings) as admin:
+                    return await ask(admin)
     except KafkaUnavailable as error:
         address = settings.kafka.bootstrap_servers
         raise KafkaUnavailable(f"Kafka at {address} did not answer for {within_s:g} s: {error}") from error
