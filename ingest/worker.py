@@ -235,10 +235,20 @@ class IngestWorker:
             rejected_at_ms=rejected_at_ms,
         )
         with translated(f"keeping a dead letter in {self._topics.dead_letters}"):
-            await self._producer.send_and_wait(
-                self._topics.dead_letters, value=record.value, key=record.key, headers=headers
-            )
+            if record.value is None and record.key is None:
+                await self._keep_empty(headers)
+            else:
+                await self._producer.send_and_wait(
+                    self._topics.dead_letters, value=record.value, key=record.key, headers=headers
+                )
         self._telemetry.count("tidemark_dead_letters_total", reason=str(letter.reason))
+
+    async def _keep_empty(self, headers: Sequence[tuple[str, bytes]]) -> None:
+        """Keep a record without key and value, which the client's `send` refuses by an assertion but Kafka takes."""
+        batch = self._producer.create_batch()
+        batch.append(timestamp=None, key=None, value=None, headers=headers)
+        partition = min(await self._producer.partitions_for(self._topics.dead_letters))
+        await (await self._producer.send_batch(batch, self._topics.dead_letters, partition=partition))
 
     async def _send_frames(self, partition: PartitionId, frames: Sequence[bytes]) -> None:
         for frame in frames:
