@@ -1,5 +1,6 @@
 """Kafka clients built from the settings, and the one place that translates their errors."""
 
+import asyncio
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,3 +84,17 @@ def make_producer(settings: KafkaSettings, **options: Any) -> AIOKafkaProducer:
 
 def make_admin(settings: KafkaSettings) -> AIOKafkaAdminClient:
     return AIOKafkaAdminClient(**client_options(settings))
+
+
+async def abandon_producer(producer: AIOKafkaProducer) -> None:
+    """Stop a producer without waiting for what is not acknowledged.
+
+    With idempotence on, aiokafka sends a batch again for ever, and its `stop` waits for that: a broker that stays away
+    would hold up the end of the process.
+    """
+    sending = producer._sender.sender_task
+    if sending is not None:
+        # It ends with the attempts that are on the way, which end by the request timeout.
+        sending.cancel()
+        await asyncio.wait([sending])
+    await producer.stop()

@@ -14,7 +14,7 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from services.event_check import ContractViolation, encode_event
 from services.events import UsageEvent
-from services.kafka import KafkaRefused, KafkaUnavailable, make_producer, translated
+from services.kafka import KafkaRefused, KafkaUnavailable, abandon_producer, make_producer, translated
 from services.settings import KafkaSettings
 
 __all__ = ["ContractViolation", "UsagePublisher"]
@@ -22,6 +22,9 @@ __all__ = ["ContractViolation", "UsagePublisher"]
 BATCH_BYTES: Final = 256 * 1024
 BATCHES_OUTSTANDING_MAX: Final = 32
 """Closed batches in memory, 8 MB together; beyond it `publish_raw` waits."""
+
+DELIVERY_TIMEOUT_S: Final = 120.0
+"""As in Kafka's own clients: outlasts the restart of a broker."""
 
 TOPIC_WAIT_S: Final = 10.0
 """For a topic that is just being made; the client itself would ask for longer."""
@@ -38,14 +41,16 @@ class UsagePublisher:
     Args:
         settings: of the brokers.
         topic: usually `settings.topics.events`.
+        delivery_timeout_s: longest that a batch may take from being sent to being acknowledged, retries included.
 
     Raises:
         KafkaUnavailable, KafkaRefused: from every method, when a batch failed.
     """
 
-    def __init__(self, settings: KafkaSettings, topic: str) -> None:
+    def __init__(self, settings: KafkaSettings, topic: str, *, delivery_timeout_s: float = DELIVERY_TIMEOUT_S) -> None:
         self._settings = settings
         self._topic = topic
+        self._delivery_timeout_s = delivery_timeout_s
         self._producer: Any = None
         self._partitions: list[int] = []
         self._partition_of = DefaultPartitioner()
@@ -85,7 +90,7 @@ class UsagePublisher:
             for tail in self._tails.values():
                 tail.cancel()
             await asyncio.gather(*self._tails.values(), return_exceptions=True)
-            await self._producer.stop()
+            await abandon_producer(self._producer)
 
     async def publish(self, event: UsageEvent) -> None:
         """Send one event; return when it is acknowledged.
@@ -181,9 +186,15 @@ class UsagePublisher:
                 return
             try:
                 with translated(f"publishing to {self._topic}"):
-                    await (await self._producer.send_batch(batch, self._topic, partition=partition))
+                    async with asyncio.timeout(self._delivery_timeout_s):
+                        await (await self._producer.send_batch(batch, self._topic, partition=partition))
+            except TimeoutError:
+                self._failure = KafkaUnavailable(
+                    f"publishing to {self._topic}: not acknowledged within {self._delivery_timeout_s:g} s"
+                )
             except (KafkaUnavailable, KafkaRefused) as error:
                 self._failure = error
+            if self._failure is not None:
                 return
         self._acknowledged += batch.record_count()
         if partition in self._urgent:
