@@ -147,6 +147,8 @@ def test_blocks_that_begin_after_now_are_left_out_and_the_running_one_is_whole()
         ("2026-08-21T00:00:00Z", "2026-08-22T00:00:00Z"),
         ("2026-08-22T00:00:00Z", "2026-08-23T00:00:00Z"),
     ]
+    midnight_ms = at("2026-08-22T00:00:00Z")
+    assert len(plan("2026-08-21T00:00:00Z", "2026-08-25T00:00:00Z", Granularity.DAILY, now_ms=midnight_ms)) == 2
     assert plan("2027-08-21T00:00:00Z", "2027-08-25T00:00:00Z", Granularity.ALL, now_ms=now_ms) == []
 
 
@@ -180,6 +182,14 @@ def test_a_range_that_begins_before_what_is_kept_is_refused_with_the_earliest_in
     assert days.value.details == {"earliest": "2026-08-20T00:00:00Z"}
     assert plan("2026-08-22T07:00:00Z", "2026-08-22T08:00:00Z", Granularity.HOURLY, kept=kept)
     assert plan("2026-08-20T00:00:00Z", "2026-08-22T09:00:00Z", Granularity.WEEKLY, kept=kept)
+
+
+def test_a_window_about_to_expire_counts_as_gone() -> None:
+    def first_hour(now: str) -> int | None:
+        return kept_at(at(now), keep_hours_s=3600, keep_days_s=None).first_hour
+
+    assert first_hour("2026-08-22T09:59:54Z") == at("2026-08-22T08:00:00Z") // HOUR_MS
+    assert first_hour("2026-08-22T09:59:55Z") == at("2026-08-22T09:00:00Z") // HOUR_MS
 
 
 def test_the_current_windows_are_kept_however_short_the_keep_time_is() -> None:

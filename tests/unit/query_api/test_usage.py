@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from query_api.cells import FIELDS_MAX, BlockCells, read_request
 from query_api.ranges import DAYS_MAX, AskedRange, Granularity, Kept, PlannedBlock, plan_blocks
 from query_api.usage import ratio, usage_block
-from services.identifiers import OrganizationId
+from services.identifiers import OrganizationId, UserId
 from services.keyspace import Scope
 from services.metrics_contract import CHAT, CODE_COMPLETIONS, COUNTERS_PER_PRODUCT_MAX, PRODUCTS, Product
 from services.windows import DAY_MS, HOUR_MS
@@ -101,6 +101,14 @@ def test_each_member_is_the_counter_of_its_name(product: Product, member: str) -
     counters = {name: amount for name, amount in served.items() if name in amounts}
     assert counters == {name: amounts[name] for name in counters}
     assert len(counters) == 4
+
+
+def test_a_users_request_reads_no_bitmaps() -> None:
+    organization = OrganizationId("acme")
+    whole = read_request("p:", Scope(organization=organization), [BLOCK])
+    alone = read_request("p:", Scope(organization=organization, user=UserId("ada")), [BLOCK])
+    assert [group[0] for group in whole.fields] == ["p:i:acme", "p:d:acme/0", "p:da:acme/0"]
+    assert [group[0] for group in alone.fields] == ["p:i:acme", "p:d:acme/u/ada/0"]
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,8 @@ async def test_team_and_user_answers_name_their_scope_and_count_it_alone(api: Ap
     assert user["userId"] == "cy"
     assert user["usage"]["data"][0]["codeCompletions"]["completions"] == 4
     assert user["usage"]["data"][0]["activeUsers"] == 1
+    once = (await api.get(USER, {"userId": "ada"} | span(DAY, DAY + 24))).json()
+    assert once["usage"]["data"][0]["codeCompletions"]["activeUsers"] == 1
 
 
 async def test_a_users_block_without_a_leading_count_is_not_active(api: Api, counted: Counted) -> None:

@@ -2,6 +2,8 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -60,33 +62,37 @@ sys.exit(run(main, deadline_s={deadline}))
 """
 
 
-def start(ending: str, deadline: float) -> subprocess.Popen[str]:
+@contextmanager
+def started(ending: str, deadline: float) -> Iterator[subprocess.Popen[str]]:
     code = ROLE.format(ending=ending, deadline=deadline)
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "up\n"
-    return process
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "up\n"
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_a_role_in_order(number: signal.Signals) -> None:
-    with start("print('stopped')", 20) as process:
+    with started("print('stopped')", 20) as process:
         process.send_signal(number)
         out, err = process.communicate(timeout=20)
     assert (out, err, process.returncode) == ("stopped\n", "", 0)
 
 
 def test_a_stop_that_blocks_the_event_loop_ends_at_the_deadline() -> None:
-    with start("time.sleep(600)", 0.2) as process:
+    with started("time.sleep(600)", 0.2) as process:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)
     assert process.returncode == 1
 
 
 def test_an_exception_is_logged_once_with_its_traceback() -> None:
-    with start("raise ValueError('broken')", 20) as process:
+    with started("raise ValueError('broken')", 20) as process:
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=20)
     (line,) = err.splitlines()
