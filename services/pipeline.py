@@ -141,6 +141,7 @@ async def running(request: PipelineRequest, say: Say) -> AsyncIterator[Pipeline]
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidemark-")))
         logs = _Logs(request.log_dir, stack)
         settings, servers = await _with_servers(request, stack, logs, say)
+        say(f"kafka {settings.kafka.bootstrap_servers}, redis {settings.redis.url}")
         for name in await topics.create_missing(settings):
             say(f"created topic {name}")
         variables = child_environment(settings)

@@ -1,9 +1,10 @@
 """`tidemark counters export|show`: what stands in the counters."""
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -74,12 +75,28 @@ def show(
 
 
 async def _export(settings: Settings, organization: OrganizationId | None, out: Path) -> None:
-    target = nullcontext(typer.get_text_stream("stdout")) if str(out) == "-" else out.open("w", encoding="utf-8")
-    with target as file:
+    with _target(out) as file:
         async with open_store(settings) as store:
             partitions = settings.topics.frames_partitions
             async for rows in export_rows(store, partitions, _kept(settings), organization):
                 file.write("".join(f"{line}\n" for line in row_lines(rows)))
+
+
+@contextmanager
+def _target(out: Path) -> Iterator[TextIO]:
+    """Open what is written to; a file is there whole or not at all."""
+    if str(out) == "-":
+        yield typer.get_text_stream("stdout", encoding="utf-8")
+        return
+    draft = out.with_name(f"{out.name}.new")
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            yield file
+        draft.replace(out)
+    except OSError as error:
+        raise typer.BadParameter(f"--out {out}: {error.strerror or error}") from error
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 async def _read(settings: Settings, scope: Scope, window: Window, number: int) -> CellRow | None:

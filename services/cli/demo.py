@@ -64,7 +64,7 @@ async def _demo(seconds: float, logs: Path, stay: bool) -> int:
             except TimeoutError:
                 complain(f"the pipeline was not ready after {READY_WITHIN_S:g} s")
                 return 1
-            say(f"ready: kafka {pipeline.state().kafka}, redis {pipeline.state().redis}, api {pipeline.api}")
+            say(f"ready: api {pipeline.api}")
             equal = await _perform(pipeline, seconds)
             if stay:
                 _invite(pipeline)

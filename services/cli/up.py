@@ -120,7 +120,7 @@ async def _serve(request: PipelineRequest) -> int:
 
 def _announce(pipeline: Pipeline, request: PipelineRequest) -> None:
     state = pipeline.state()
-    say(f"ready: kafka {state.kafka}, redis {state.redis}, api {state.api}")
+    say(f"ready: api {state.api}")
     for role, addresses in state.health.items():
         say(f"  {role}: pid {', '.join(map(str, state.pids[role]))}, health and metrics {', '.join(addresses)}")
     if request.state_file is not None:
