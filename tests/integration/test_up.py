@@ -39,7 +39,7 @@ def raw_up(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     state_file = tmp_path / "state.json"
     process = subprocess.Popen(
         [*TIDEMARK, "up", "--state-file", str(state_file), "--log-dir", str(tmp_path / "logs")],
-        env=clean_environment({}),
+        env=clean_environment({"TMPDIR": str(tmp_path)}),  # a killed one cannot take its temporary files away
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
