@@ -1,11 +1,10 @@
 """Cells: one row a (scope, window, product), laid out as the groups that the counter store reads and writes. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from services.frames import Column
 from services.keyspace import FIELDS_MAX
@@ -17,7 +16,7 @@ _FIELD_NAMES: Final = [str(number).encode() for number in range(FIELDS_MAX)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cells:
-    """Cells of one kind of scope and window.
+    """Cells of one kind of scope and window, in the order of scope, number and product.
 
     Attributes:
         window: hour or day.
@@ -34,22 +33,17 @@ class Cells:
     def __len__(self) -> int:
         return len(self.scopes)
 
-    def select(self, keep: npt.NDArray[np.bool_]) -> "Cells":
-        return replace(self, scopes=self.scopes[keep], numbers=self.numbers[keep], products=self.products[keep])
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """Where cells lie in the store: one group a hash, rows of a group next to each other.
 
     Attributes:
-        order: (rows,) the cells in the order of the groups.
-        bounds: (groups + 1,) where each group begins in that order.
+        bounds: (groups + 1,) where each group begins.
         scopes, periods: (groups,) of each group.
-        fields: (rows,) field of each cell, in that order.
+        fields: (rows,) field of each cell.
     """
 
-    order: Column
     bounds: Sequence[int]
     scopes: Sequence[int]
     periods: Sequence[int]
@@ -62,7 +56,7 @@ class Layout:
         ]
 
     def values(self, hashes: Sequence[Mapping[bytes, bytes]]) -> list[bytes | None]:
-        """Return each cell's value in the order of the groups; `hashes` are the groups' as they stand."""
+        """Return each cell's value; `hashes` are the groups' as they stand."""
         values: list[bytes | None] = []
         bounds, fields = self.bounds, self.fields
         for at, held in enumerate(hashes):
@@ -70,7 +64,7 @@ class Layout:
         return values
 
     def write_groups(self, keys: Sequence[str], values: Sequence[bytes]) -> list[list[str | bytes]]:
-        """Return (key, field, value, …) groups; `values` in the order of the groups."""
+        """Return (key, field, value, …) groups."""
         entries: list[str | bytes] = [b""] * (2 * len(values))
         entries[0::2] = self.fields
         entries[1::2] = values
@@ -80,15 +74,12 @@ class Layout:
 
 def lay_out(cells: Cells) -> Layout:
     periods, places = periods_and_places(cells.window, cells.numbers)
-    order = np.lexsort((cells.products, places, periods, cells.scopes))
-    scopes, periods = cells.scopes[order], periods[order]
-    changed = (np.diff(scopes) != 0) | (np.diff(periods) != 0)
-    starts = np.concatenate([[0], np.flatnonzero(changed) + 1]) if len(order) else np.zeros(0, dtype=np.int64)
-    numbers = (places * len(PRODUCTS) + cells.products)[order]
+    changed = (np.diff(cells.scopes) != 0) | (np.diff(periods) != 0)
+    starts = np.concatenate([[0], np.flatnonzero(changed) + 1]) if len(cells) else np.zeros(0, dtype=np.int64)
+    numbers = places * len(PRODUCTS) + cells.products
     return Layout(
-        order=order,
-        bounds=[*starts.tolist(), len(order)],
-        scopes=scopes[starts].tolist(),
+        bounds=[*starts.tolist(), len(cells)],
+        scopes=cells.scopes[starts].tolist(),
         periods=periods[starts].tolist(),
         fields=[_FIELD_NAMES[number] for number in numbers.tolist()],
     )

@@ -121,7 +121,7 @@ class _Writes:
     def add(
         self, stored: _Stored, keys: Sequence[str], held: Sequence[Hash], values: Sequence[bytes], keep: Mask
     ) -> None:
-        """Add the values of the cells to keep; values and `keep` are in the order of the layout."""
+        """Add the values of the cells to keep."""
         layout = stored.layout
         groups = layout.write_groups(keys, values)
         if not keep.all():
@@ -325,18 +325,18 @@ def _all_known(held: Sequence[Hash | None]) -> list[Hash]:
 def _write_counters(writes: _Writes, stored: _Stored, level: _Level) -> None:
     if not len(stored.cells):
         return
-    order, held = stored.layout.order, _all_known(stored.held)
-    total = unpack(stored.layout.values(held)) + level.counters[order]
+    held = _all_known(stored.held)
+    total = unpack(stored.layout.values(held)) + level.counters
     if total.max() > COUNTER_MAX:
         writes.saturated += int(np.count_nonzero(total > COUNTER_MAX))
         total = np.minimum(total, COUNTER_MAX)
-    products = stored.cells.products[order]
+    products = stored.cells.products
     values = [b""] * len(total)
     for product in PRODUCTS:
         rows = np.flatnonzero(products == product.code)
         for row, value in zip(rows.tolist(), pack(total[rows], len(product.counters)), strict=True):
             values[row] = value
-    writes.add(stored, stored.keys, held, values, level.events[order] > 0)
+    writes.add(stored, stored.keys, held, values, level.events > 0)
 
 
 def _write_actives(writes: _Writes, stored: _Stored, active: _Active) -> None:
@@ -344,11 +344,9 @@ def _write_actives(writes: _Writes, stored: _Stored, active: _Active) -> None:
         return
     hashes = _all_known(stored.active_held)
     held = stored.layout.values(hashes)
-    place = np.empty(len(stored.cells), dtype=np.int64)
-    place[stored.layout.order] = np.arange(len(stored.cells))
     values = [b""] * len(stored.cells)
     changed = np.zeros(len(stored.cells), dtype=np.bool_)
-    for row, members_of_row in by_row(place[active.rows], active.ordinals).items():
+    for row, members_of_row in by_row(active.rows, active.ordinals).items():
         values[row] = with_ordinals(held[row], members_of_row)
         changed[row] = values[row] != held[row]
     writes.add(stored, stored.active_keys, hashes, values, changed)

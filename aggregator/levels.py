@@ -33,7 +33,7 @@ class Grouping:
 
 
 def group(entities: Column, numbers: Column, products: Column) -> tuple[Grouping, Column]:
-    """Return the groups of equal (entity, number, product), and the first row of each.
+    """Return the groups of equal (entity, number, product) in that order, and a row of each.
 
     Args:
         entities: (rows,) from 0.
@@ -42,7 +42,7 @@ def group(entities: Column, numbers: Column, products: Column) -> tuple[Grouping
     """
     distinct, dense = np.unique(numbers, return_inverse=True)
     key = (entities * max(len(distinct), 1) + dense) * len(PRODUCTS) + products
-    order = np.argsort(key, kind="stable")
+    order = np.argsort(key)
     changed = np.diff(key[order]) != 0
     starts = np.concatenate([[0], np.flatnonzero(changed) + 1]) if len(key) else np.zeros(0, dtype=np.int64)
     groups = np.zeros(len(key), dtype=np.int64)

@@ -123,12 +123,12 @@ class RedisCounterStore:
 
 def pack_run(request: ApplyRequest) -> bytes:
     """Return the last argument of the apply script; the same request gives the same bytes."""
-    hashes: list[Sequence[str | bytes]] = []
-    expiry: list[int] = []
-    for group, expires_at in zip(request.hashes, request.hash_expiry_s, strict=True):
-        slices = _sliced([group])
-        hashes += slices
-        expiry += [expires_at] * len(slices)
+    hashes: Sequence[Sequence[str | bytes]] = request.hashes
+    expiry = list(request.hash_expiry_s)
+    if max(map(len, hashes), default=0) > GROUP_ARGUMENTS_MAX + 1:
+        slices = [_sliced([group]) for group in hashes]
+        hashes = [part for parts in slices for part in parts]
+        expiry = [end for parts, end in zip(slices, expiry, strict=True) for _ in parts]
     run = (
         write_progress(request),
         hashes,
@@ -143,7 +143,7 @@ def pack_run(request: ApplyRequest) -> bytes:
 
 
 def _sliced(groups: Sequence[Sequence[str | bytes]]) -> list[Sequence[str | bytes]]:
-    if all(len(group) <= GROUP_ARGUMENTS_MAX + 1 for group in groups):
+    if max(map(len, groups), default=0) <= GROUP_ARGUMENTS_MAX + 1:
         return list(groups)
     return [
         [group[0], *group[start : start + GROUP_ARGUMENTS_MAX]]
