@@ -5,8 +5,10 @@ nothing (ADR 0004).
 """
 
 import asyncio
+import tempfile
 from collections.abc import Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import cast
 
 import faust
@@ -33,6 +35,8 @@ def build_app(settings: Settings, owner: Owner) -> faust.App:
         broker_credentials=_credentials(kafka),
         loop=asyncio.get_running_loop(),
         autodiscover=False,
+        # Faust makes this directory, and keeps nothing in it without tables.
+        datadir=Path(tempfile.gettempdir()) / "tidemark-aggregator",
         value_serializer="raw",
         key_serializer="raw",
         processing_guarantee="at_least_once",

@@ -37,7 +37,6 @@ def test_the_demo_ends_by_itself_with_equal_totals(demo: "subprocess.CompletedPr
     assert "not equal" not in demo.stdout
 
 
-@pytest.mark.xfail(reason="Faust makes its data directory where the aggregator is started", strict=True)
 def test_the_demo_leaves_the_directory_as_it_was(demo: "subprocess.CompletedProcess[str]", directory: Path) -> None:
     assert demo.returncode == 0
     assert list(directory.iterdir()) == []
