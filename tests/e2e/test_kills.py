@@ -16,7 +16,7 @@ from tests.support.servers import Broker, Redis, start_redis
 
 pytestmark = [pytest.mark.e2e, pytest.mark.guarantee, pytest.mark.slow]
 
-LINES = 60_000
+LINES = 80_000
 RATE = 4_000
 RECOVERY_SECONDS = 40
 
@@ -59,6 +59,7 @@ def test_killed_processes_and_a_restarted_redis_change_no_counter(
             publishing.communicate()
         assert publishing.returncode == 0, (out, err)
         pipeline.catch_up()
+        assert pipeline.applied() == LINES
         result = compare(pipeline.export(), counted.rows())
         assert result.equal, f"{result}\n{pipeline.log()}"
 

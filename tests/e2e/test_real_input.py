@@ -25,8 +25,9 @@ def test_real_activity_is_counted_once_and_served_as_the_oracle_says(
     with running_pipeline(tmp_path, kafka.bootstrap, redis_url, "--max-event-age", "none") as pipeline:
         pipeline.publish(file)
         pipeline.catch_up()
+        assert pipeline.applied() == counted.good
         result = compare(pipeline.export(), counted.rows())
-        assert result.equal, result
+        assert result.equal, f"{result}\n{pipeline.log()}"
         assert result.cells == 72_586
 
         scopes = counted.scopes()

@@ -26,8 +26,9 @@ def test_simulated_events_are_counted_once_and_served_with_their_factors(
         assert counted.copies > 2_000
         pipeline.publish(file)
         pipeline.catch_up()
+        assert pipeline.applied() == 200_000
         result = compare(pipeline.export(), counted.rows())
-        assert result.equal, result
+        assert result.equal, f"{result}\n{pipeline.log()}"
 
         scopes = counted.scopes()
         asked = [scope for scope in scopes if scope[2] is None]

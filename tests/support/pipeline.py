@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -111,9 +112,18 @@ class PipelineUnderTest:
     def log(self) -> str:
         """The last lines of what every process wrote."""
         files = [self.directory / "up.log", *sorted((self.directory / "logs").glob("*.log"))]
-        return "\n".join(
-            f"== {file.name}\n{file.read_text(errors='replace')[-2000:]}" for file in files if file.exists()
-        )
+        tails = [f"== {file.name}\n{file.read_text(errors='replace')[-2000:]}" for file in files if file.exists()]
+        return "\n".join([*tails, *self._counts()])
+
+    def _counts(self) -> Iterator[str]:
+        """Yield what the roles counted of events and frames; one that was killed, only since."""
+        health = self.state()["health"] if self.state_file.exists() else {}
+        for role, addresses in health.items():
+            for address in addresses:
+                with contextlib.suppress(httpx.HTTPError):
+                    page = httpx.get(f"http://{address}/metrics", timeout=HTTP_SECONDS).text
+                    yield f"== {role}"
+                    yield from (line for line in page.splitlines() if re.match(r"tidemark_\w*(events|frames)", line))
 
     def settings(self) -> Settings:
         """The settings that every process of the pipeline has."""

@@ -1,0 +1,34 @@
+"""What a figure was measured on, and what each process used of it."""
+
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+def describe() -> dict[str, str]:
+    """Return processor, cores, memory, kernel and Python as words for a person."""
+    fields = [line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines()]
+    model = next((value.strip() for name, _, value in fields if name.strip() == "model name"), platform.machine())
+    memory_kib = int(Path("/proc/meminfo").read_text().split()[1])
+    return {
+        "processor": model,
+        "cores": str(len(os.sched_getaffinity(0))),
+        "memory": f"{memory_kib / 1024**2:.1f} GiB",
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+    }
+
+
+def version_of(program: Path) -> str:
+    """Return what a server program says of its version, in one line."""
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False)
+    return said.stdout.strip().splitlines()[0] if said.stdout.strip() else program.name
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time that a process and its ended children have used so far, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(fields[place]) for place in (11, 12, 13, 14)) / _TICKS_PER_SECOND
