@@ -98,13 +98,14 @@ class PartitionApplier:
         self._expected = FrameOffset(state.applied_offset + 1)
         self._queue: deque[Waiting] = deque()
         self._changed = asyncio.Condition()
+        self._released = False
         self._items_an_event = _FIRST_GUESS_ITEMS
         self._log = structlog.get_logger().bind(partition=partition)
 
     async def offer(self, offset: FrameOffset, value: bytes | None, done: Callable[[], object]) -> None:
         """Take over the next frame of the log; waits while the queue is full.
 
-        A frame that was offered before is done at once.
+        A frame that was offered before is done at once; one that waits when the partition is released is dropped.
 
         Raises:
             LostWrites: a frame between the last one and this is missing.
@@ -120,9 +121,17 @@ class PartitionApplier:
             )
         frame = self._decode(offset, value)
         async with self._changed:
-            await self._changed.wait_for(lambda: len(self._queue) < QUEUE_FRAMES)
+            await self._changed.wait_for(lambda: self._released or len(self._queue) < QUEUE_FRAMES)
+            if self._released:
+                return
             self._queue.append(Waiting(offset, frame, done))
             self._expected = FrameOffset(offset + 1)
+            self._changed.notify_all()
+
+    async def release(self) -> None:
+        """Take nothing any more, and let go who waits in `offer`: the next assignment reads these frames again."""
+        async with self._changed:
+            self._released = True
             self._changed.notify_all()
 
     async def run(self) -> None:
@@ -233,7 +242,7 @@ class PartitionApplier:
         if folded is None:
             return
         view.periods.update(folded.periods)
-        folded.learn(self._knowledge)
+        folded.learn()
         self._knowledge.make_room()
         self._telemetry.observe("tidemark_events_per_call", len(run))
         for result, events in (

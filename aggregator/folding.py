@@ -16,7 +16,7 @@ from aggregator.dedup import Generation, Mask, Periods, additions, copies, looku
 from aggregator.known import Knowledge, Known
 from aggregator.ledger import places_of, rows_of, tally
 from aggregator.levels import Chain, ChainSums, chain, sum_up
-from aggregator.members import Ordinals, learn, members, ordinals, unknown_groups
+from aggregator.members import Index, Indexes, Ordinals, members
 from aggregator.run import Run
 from services.counter_codec import pack, unpack
 from services.counters import ApplyRequest, ReadRequest, ReadResult
@@ -56,7 +56,7 @@ class Folded:
         periods: the periods of the dedup index that change, as they are afterwards.
         counted, duplicates, redelivered: events.
         saturated: counters that reached their limit.
-        changed: what the worker knows of the hashes that are written.
+        changed, changed_indexes: what the worker knows of the hashes and user indexes that are written.
     """
 
     request: ApplyRequest
@@ -66,15 +66,13 @@ class Folded:
     redelivered: int
     saturated: int
     changed: Sequence[Hash]
+    changed_indexes: Sequence[Index]
 
-    def learn(self, knowledge: Knowledge) -> None:
-        """Take what was written into a worker's knowledge, once it is applied."""
-        written = self.request.hashes
-        indexes = len(written) - len(self.changed)
-        for key, *entries in written[:indexes]:
-            held = knowledge.ordinals.get(str(key)) or {}
-            held.update(zip(map(str, entries[::2]), map(int, entries[1::2]), strict=True))
-            knowledge.ordinals.put(str(key), held)
+    def learn(self) -> None:
+        """Take what was written into the worker's knowledge, once it is applied."""
+        written, indexes = self.request.hashes, len(self.changed_indexes)
+        for index, (_, *entries) in zip(self.changed_indexes, written[:indexes], strict=True):
+            index.update(zip(map(str, entries[::2]), map(int, entries[1::2]), strict=True))
         for known, group in zip(self.changed, written[indexes:], strict=True):
             known.update(zip(group[1::2], group[2::2], strict=True))  # type: ignore[arg-type]
 
@@ -183,8 +181,6 @@ class Fold:
             run.hour[self._team_events],
             run.product[self._team_events],
         )
-        self._index_keys = [f"{prefix}i:{part}" for part in organization_parts]
-        self._team_index_keys = [f"{prefix}i:{part}" for part in team_parts]
         hours_s, days_s = keeping.hours_s, keeping.days_s
         self._stored = (
             _Stored(self._user_chain.member_hours, prefix, user_parts, hours_s, with_actives=False),
@@ -194,7 +190,7 @@ class Fold:
             _Stored(self._team_chain.parent_hours, prefix, team_parts, hours_s, with_actives=True),
             _Stored(self._team_chain.parent_days, prefix, team_parts, days_s, with_actives=True),
         )
-        hashes, indexes = knowledge.hashes, knowledge.ordinals
+        hashes = knowledge.hashes
         for stored in self._stored:
             stored.look_up(hashes, now_s)
         self._ledger_held: list[Hash | None] = [hashes.get(key) for key, _ in self._ledger_places]
@@ -206,10 +202,10 @@ class Fold:
                 if self._ledger_held[at] is None
             ),
         ]
-        self._unknown_members = [
-            *unknown_groups(self._users, self._index_keys, run.strings, indexes),
-            *unknown_groups(self._team_users, self._team_index_keys, run.strings, indexes),
-        ]
+        index_keys = [f"{prefix}i:{part}" for part in organization_parts]
+        team_index_keys = [f"{prefix}i:{part}" for part in team_parts]
+        self._indexes = Indexes(self._users, index_keys, run.strings, knowledge.ordinals)
+        self._team_indexes = Indexes(self._team_users, team_index_keys, run.strings, knowledge.ordinals)
 
     @property
     def items(self) -> int:
@@ -219,17 +215,19 @@ class Fold:
     @property
     def request(self) -> ReadRequest:
         return ReadRequest(
-            fields=self._unknown_members, members=self._lookup.groups, whole=[key for key, _, _ in self._unknown]
+            fields=[*self._indexes.groups(), *self._team_indexes.groups()],
+            members=self._lookup.groups,
+            whole=[key for key, _, _ in self._unknown],
         )
 
     def finish(self, read: ReadResult) -> Folded:
         """Return what to write, given the answer to `request`."""
-        run, indexes = self._run, self._knowledge.ordinals
+        run = self._run
         self._take_in(read)
         copied = copies(run, self._lookup, read.members)
         live = ~copied
-        users = ordinals(self._users, live, self._index_keys, run.strings, indexes)
-        team_users = ordinals(self._team_users, live[self._team_events], self._team_index_keys, run.strings, indexes)
+        users = self._indexes.ordinals(live)
+        team_users = self._team_indexes.ordinals(live[self._team_events])
         indexed = [*users.hashes, *team_users.hashes]
         writes = _Writes(indexed, [0] * len(indexed), [])
         sums = sum_up(self._user_chain, live, run.counters)
@@ -267,6 +265,7 @@ class Fold:
             redelivered=redelivered,
             saturated=writes.saturated,
             changed=writes.changed,
+            changed_indexes=[*users.changed, *team_users.changed],
         )
 
     def _take_in(self, read: ReadResult) -> None:
@@ -278,7 +277,9 @@ class Fold:
                 known = dict(fields)
                 hashes.put(key, known)
             held[at] = known
-        learn(self._unknown_members, read.fields, self._knowledge.ordinals)
+        answers = iter(read.fields)
+        self._indexes.take_in(answers)
+        self._team_indexes.take_in(answers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from typing import Final, Generic, TypeVar
 FIELDS_MAX: Final = 400_000
 """Fields known of all partitions of a worker, some 150 bytes each."""
 
+_LOOK_EVERY: Final = 16
+
 Field = TypeVar("Field")
 Value = TypeVar("Value")
 
@@ -21,7 +23,6 @@ class Known(Generic[Field, Value]):
         self._half = fields_max // 2
         self._young: dict[str, dict[Field, Value]] = {}
         self._old: dict[str, dict[Field, Value]] = {}
-        self._young_fields = 0
 
     def get(self, key: str) -> dict[Field, Value] | None:
         """Return what is known of a hash, None for nothing. Change it only when the store has been changed so."""
@@ -31,14 +32,14 @@ class Known(Generic[Field, Value]):
         return found
 
     def put(self, key: str, fields: dict[Field, Value]) -> None:
-        """Remember a hash. What was put since the last `make_room` is not forgotten."""
+        """Remember a hash."""
         self._young[key] = fields
-        self._young_fields += len(fields) + 1
 
     def make_room(self) -> None:
-        """Forget the older half if the younger one is full; call it between runs."""
-        if self._young_fields > self._half:
-            self._old, self._young, self._young_fields = self._young, {}, 0
+        """Forget the older half if the younger one is full, and any hash that alone fills a quarter of it."""
+        if sum(map(len, self._young.values())) + len(self._young) > self._half:
+            self._old = {key: fields for key, fields in self._young.items() if len(fields) <= self._half // 4}
+            self._young = {}
 
     def forget(self, prefix: str) -> None:
         """Forget every hash whose key begins so."""
@@ -50,13 +51,17 @@ class Known(Generic[Field, Value]):
 class Knowledge:
     """What a worker knows: `hashes` whole (counters, bitmaps, ledger), `ordinals` of user indexes in part."""
 
-    def __init__(self) -> None:
-        self.hashes: Known[bytes, bytes] = Known()
-        self.ordinals: Known[str, int] = Known()
+    def __init__(self, fields_max: int = FIELDS_MAX) -> None:
+        self.hashes: Known[bytes, bytes] = Known(fields_max)
+        self.ordinals: Known[str, int] = Known(fields_max)
+        self._runs = 0
 
     def make_room(self) -> None:
-        self.hashes.make_room()
-        self.ordinals.make_room()
+        """Keep both within their bounds; call it after each run. It looks at all every 16th time."""
+        self._runs += 1
+        if self._runs % _LOOK_EVERY == 0:
+            self.hashes.make_room()
+            self.ordinals.make_room()
 
     def forget(self, prefix: str) -> None:
         self.hashes.forget(prefix)

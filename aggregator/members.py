@@ -4,7 +4,7 @@ An index gives each user of an organization, and each user of a team, a dense or
 event there; it is never used again. The bitmaps of active users are made of these ordinals.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,9 @@ from services.keyspace import COUNT_FIELD
 
 Mask = npt.NDArray[np.bool_]
 COUNT: Final = COUNT_FIELD.decode()
+
+Index = dict[str, int]
+"""What is known of one user index: ordinals by user, and the count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,60 +58,81 @@ def members(parents: Column, users: Column) -> Members:
 
 @dataclass(frozen=True, slots=True)
 class Ordinals:
-    """`values`: (members,) ordinals, -1 for a member without a live event. `hashes`: the indexes' new entries."""
+    """`values`: (members,) ordinals, -1 for a member without a live event.
+
+    `hashes` are the indexes' new entries as groups, `changed` what the worker knows of each of these indexes.
+    """
 
     values: Column
     hashes: list[list[str | bytes]]
+    changed: list[Index]
 
 
-def unknown_groups(
-    of: Members, keys: Sequence[str], strings: Sequence[str], known: Known[str, int]
-) -> list[list[str | bytes]]:
-    """Return the groups that read the count of each parent with members that are not known, and their ordinals.
+class Indexes:
+    """The user indexes of some parents, as far as the worker knows them.
 
-    Args:
-        keys: the parents' indexes.
-    """
-    groups: list[list[str | bytes]] = []
-    for at, key in enumerate(keys):
-        names = [strings[user] for user in of.users[of.bounds[at] : of.bounds[at + 1]].tolist()]
-        held = known.get(key)
-        unknown = names if held is None else [name for name in names if name not in held]
-        if unknown:
-            groups.append([key, COUNT, *unknown])
-    return groups
-
-
-def learn(groups: Sequence[Sequence[str | bytes]], answers: Sequence[bytes | None], known: Known[str, int]) -> None:
-    """Take in the answers to `unknown_groups`; a member that has no ordinal stays unknown."""
-    at = 0
-    for key, *names in groups:
-        held = {str(name): int(value) for name, value in zip(names, answers[at:], strict=False) if value is not None}
-        at += len(names)
-        known.put(str(key), (known.get(str(key)) or {COUNT: 0}) | held)
-
-
-def ordinals(of: Members, live: Mask, keys: Sequence[str], strings: Sequence[str], known: Known[str, int]) -> Ordinals:
-    """Return every member's ordinal, new ones given in the order of first live events.
+    What is known is looked up once: the worker may forget it while the rest is read.
 
     Args:
-        live: (events,) the events that count.
+        of: the members.
+        keys: each parent's index.
+        strings: of the run.
+        known: the worker's ordinals; what is read is added.
     """
-    values = np.full(len(of.users), -1, dtype=np.int64)
-    counts = []
-    for at, key in enumerate(keys):
-        begin, end = of.bounds[at], of.bounds[at + 1]
-        held = known.get(key) or {}
-        counts.append(held.get(COUNT, 0))
-        values[begin:end] = [held.get(strings[user], -1) for user in of.users[begin:end].tolist()]
-    living, first = np.unique(of.of_event[live], return_index=True)
-    new = living[np.argsort(first, kind="stable")]
-    entries: dict[int, list[str | bytes]] = {}
-    for member in new[values[new] < 0].tolist():
-        parent = int(of.parent[member])
-        values[member] = counts[parent]
-        entries.setdefault(parent, [keys[parent]]).extend((strings[of.users[member]], str(counts[parent])))
-        counts[parent] += 1
-    for parent, group in entries.items():
-        group += [COUNT, str(counts[parent])]
-    return Ordinals(values, list(entries.values()))
+
+    def __init__(self, of: Members, keys: Sequence[str], strings: Sequence[str], known: Known[str, int]) -> None:
+        self._of = of
+        self._keys = keys
+        self._names = [strings[user] for user in of.users.tolist()]
+        self._known = known
+        self._held = [known.get(key) for key in keys]
+        self.unknown = [list(self._unknown(at)) for at in range(len(keys))]
+
+    def groups(self) -> Iterator[list[str | bytes]]:
+        """Yield the groups that read the count of each parent with unknown members, and their ordinals."""
+        for key, names in zip(self._keys, self.unknown, strict=True):
+            if names:
+                yield [key, COUNT, *names]
+
+    def take_in(self, answers: Iterator[bytes | None]) -> None:
+        """Take in the answers to `groups`; a member that has no ordinal stays unknown."""
+        for at, names in enumerate(self.unknown):
+            if not names:
+                continue
+            held = self._held[at]
+            if held is None:
+                held = self._held[at] = {}
+                self._known.put(self._keys[at], held)
+            held[COUNT] = int(next(answers) or 0)
+            held.update((name, int(value)) for name in names if (value := next(answers)) is not None)
+
+    def ordinals(self, live: Mask) -> Ordinals:
+        """Return every member's ordinal, new ones given in the order of first live events.
+
+        Args:
+            live: (events,) the events that count.
+        """
+        values = np.full(len(self._names), -1, dtype=np.int64)
+        for at, held in enumerate(self._held):
+            begin, end = self._of.bounds[at], self._of.bounds[at + 1]
+            if held is not None:
+                values[begin:end] = [held.get(name, -1) for name in self._names[begin:end]]
+        living, first = np.unique(self._of.of_event[live], return_index=True)
+        new = living[np.argsort(first, kind="stable")]
+        counts = [held[COUNT] if held else 0 for held in self._held]
+        entries: dict[int, list[str | bytes]] = {}
+        for member in new[values[new] < 0].tolist():
+            parent = int(self._of.parent[member])
+            values[member] = counts[parent]
+            entries.setdefault(parent, [self._keys[parent]]).extend((self._names[member], str(counts[parent])))
+            counts[parent] += 1
+        for parent, group in entries.items():
+            group += [COUNT, str(counts[parent])]
+        changed = [held for parent in entries if (held := self._held[parent]) is not None]
+        return Ordinals(values, list(entries.values()), changed)
+
+    def _unknown(self, at: int) -> Iterator[str]:
+        held = self._held[at] or {}
+        for name in self._names[self._of.bounds[at] : self._of.bounds[at + 1]]:
+            if name not in held:
+                yield name

@@ -92,10 +92,14 @@ class Owner:
 
     async def release(self) -> None:
         """Stop applying; what waits is dropped, and read again by the next owner."""
-        tasks, self._tasks, self._appliers = list(self._tasks.values()), {}, {}
+        tasks, appliers = list(self._tasks.values()), list(self._appliers.values())
+        self._tasks, self._appliers = {}, {}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # The one feeder of all partitions may wait for room in a queue that nobody empties now.
+        for applier in appliers:
+            await applier.release()
 
     async def offer(
         self, partition: PartitionId, offset: FrameOffset, value: bytes | None, done: Callable[[], object]
@@ -176,6 +180,9 @@ class Owner:
 
     async def _begin(self, partition: PartitionId, log_begin: int) -> PartitionState:
         async for key in self._store.keys(partition):
+            # Another owner may have begun the partition since the look: an assignment that is just ending.
+            if (begun := await self._retrying(lambda: self._store.state(partition))) is not None:
+                return begun
             raise Refused(
                 f"partition {partition} has counters ({key}) but no applied offset: Redis was damaged or belongs to"
                 " something else; restore a backup, or empty it and let the frames be applied anew"

@@ -29,14 +29,16 @@ FOR_EVER = Keeping(hours_s=None, days_s=None, ids_s=None)
 Cells = dict[tuple[str, Scope, int, int], tuple[int, ...]]
 
 
-async def fold_all(frames: Sequence[bytes], run_sizes: Sequence[int]) -> tuple[MemoryCounterStore, list[Folded]]:
-    """Fold a log run by run, of these many frames each, the rest in one."""
+async def fold_all(
+    frames: Sequence[bytes], run_sizes: Sequence[int], known_fields: int = 1_000
+) -> tuple[MemoryCounterStore, list[Folded]]:
+    """Fold a log run by run, of these many frames each, the rest in one; between reads, fields are forgotten."""
     store = MemoryCounterStore(1)
     state = PartitionState(
         epoch=Epoch(1), applied_offset=NOTHING_APPLIED, frame_id=None, partitions=1, fingerprint=FINGERPRINT
     )
     await store.begin(PARTITION, state)
-    folds, rest, knowledge = [], list(frames), Knowledge()
+    folds, rest, knowledge = [], list(frames), Knowledge(known_fields)
     for size in [*run_sizes, len(rest)]:
         taken, rest = rest[:size], rest[size:]
         if taken:
@@ -52,12 +54,13 @@ async def fold_one(store: MemoryCounterStore, frames: Sequence[bytes], knowledge
     read = await store.read(PARTITION, ReadRequest(whole=[ids_key(PREFIX, period) for period in near]))
     periods = dict(zip(near, map(read_period, read.whole), strict=True))
     fold = Fold(run, epoch=Epoch(1), prefix=PREFIX, periods=periods, keeping=FOR_EVER, knowledge=knowledge, now_s=0)
+    knowledge.hashes.make_room()
+    knowledge.ordinals.make_room()
     folded = fold.finish(await store.read(PARTITION, fold.request))
     assert await store.apply(PARTITION, folded.request) == Applied()
-    folded.learn(knowledge)
+    folded.learn()
     if len(frames) % 2:
         knowledge.forget(PREFIX)
-    knowledge.make_room()
     return folded
 
 
@@ -152,11 +155,11 @@ sizes = st.lists(st.integers(1, 9), max_size=8)
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(lines(), min_size=1, max_size=40), sizes, sizes)
+@given(st.lists(lines(), min_size=1, max_size=40), sizes, sizes, st.sampled_from([2, 20, 1_000]))
 async def test_every_cell_and_every_active_user_equals_brute_force(
-    events: list[bytes], poll_sizes: list[int], run_sizes: list[int]
+    events: list[bytes], poll_sizes: list[int], run_sizes: list[int], known_fields: int
 ) -> None:
-    store, folds = await fold_all(log_of(events, poll_sizes), run_sizes)
+    store, folds = await fold_all(log_of(events, poll_sizes), run_sizes, known_fields)
     cells, active = brute_force(events)
     assert counters_of(store) == cells
     assert active_of(store) == active

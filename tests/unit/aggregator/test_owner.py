@@ -1,0 +1,149 @@
+"""The owner of partitions: where an assignment begins, what it refuses, and that a rebalance holds up nobody."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import pytest
+
+from aggregator.applying import QUEUE_FRAMES
+from aggregator.log_probe import LogProbe
+from aggregator.owner import Owner
+from aggregator.retrying import Retrying
+from services.counters import ApplyOutcome, ApplyRequest, PartitionState
+from services.health import HealthServer
+from services.identifiers import Epoch, FrameId, FrameOffset, PartitionId
+from services.lifecycle import Refused
+from services.memory_counters import MemoryCounterStore
+from services.settings import Settings
+from services.telemetry import Telemetry
+from tests.support.log_of_frames import FINGERPRINT, SECRET, FrameMaker
+
+PARTITION = PartitionId(0)
+
+
+class QuietProbe(LogProbe):
+    """A log that begins at one offset and is always as it was."""
+
+    def __init__(self, begin: int = 0) -> None:
+        self.begin = begin
+
+    async def bounds(self, partitions: Iterable[PartitionId]) -> dict[PartitionId, tuple[int, int]]:
+        return dict.fromkeys(partitions, (self.begin, self.begin + 1000))
+
+    async def check(self, partition: PartitionId, state: PartitionState, bounds: tuple[int, int]) -> None:
+        return
+
+
+def owner_of(store: MemoryCounterStore, begin: int = 0, **aggregator: Any) -> Owner:
+    telemetry = Telemetry("aggregator")
+    health = HealthServer(telemetry)
+    settings = Settings(
+        topics={"frames_partitions": 1},
+        events={"identity_secret": SECRET},
+        aggregator=aggregator,
+    )
+    return Owner(settings, store, QuietProbe(begin), Retrying(telemetry, health), telemetry, health)
+
+
+def begun(**changes: Any) -> PartitionState:
+    fields: dict[str, Any] = {
+        "epoch": Epoch(1),
+        "applied_offset": FrameOffset(4),
+        "frame_id": FrameId(9),
+        "partitions": 1,
+        "fingerprint": FINGERPRINT,
+    }
+    return PartitionState(**(fields | changes))
+
+
+def heartbeats(number: int) -> list[bytes]:
+    maker = FrameMaker(1)
+    return [frame for _ in range(number) for frame in maker.poll({0: []})[0]]
+
+
+class StuckStore(MemoryCounterStore):
+    """A store that answers no apply."""
+
+    async def apply(self, partition: PartitionId, request: ApplyRequest) -> ApplyOutcome:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_a_rebalance_lets_go_the_feeder_that_waits_for_room() -> None:
+    owner = owner_of(StuckStore(1))
+    assert await owner.assign([PARTITION]) == {PARTITION: 0}
+
+    async def feed() -> None:
+        for offset, frame in enumerate(heartbeats(3 * QUEUE_FRAMES)):
+            await owner.offer(PARTITION, FrameOffset(offset), frame, lambda: None)
+
+    feeder = asyncio.create_task(feed())
+    done, _ = await asyncio.wait({feeder}, timeout=0.2)
+    assert not done, "the queue never was full"
+    await owner.release()
+    await asyncio.wait_for(feeder, 5)
+
+
+async def test_an_assignment_begins_after_what_the_store_holds() -> None:
+    store = MemoryCounterStore(1)
+    await store.begin(PARTITION, begun())
+    owner = owner_of(store)
+    assert await owner.assign([PARTITION]) == {PARTITION: 5}
+    await owner.release()
+
+
+async def test_a_frame_of_a_partition_that_is_not_assigned_is_dropped() -> None:
+    owner = owner_of(MemoryCounterStore(1))
+    await owner.offer(PARTITION, FrameOffset(7), b"rubbish", lambda: None)
+    assert not owner.failed.done()
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (begun(partitions=2), "made with 2 partitions"),
+        (begun(fingerprint="other"), "another events.identity_secret"),
+    ],
+)
+async def test_counters_of_another_deployment_are_refused(state: PartitionState, said: str) -> None:
+    store = MemoryCounterStore(1)
+    await store.begin(PARTITION, state)
+    owner = owner_of(store)
+    with pytest.raises(Refused, match=said):
+        await owner.assign([PARTITION])
+    with pytest.raises(Refused, match=said):
+        owner.failed.result()
+
+
+async def test_counters_without_an_applied_offset_are_refused() -> None:
+    store = MemoryCounterStore(1)
+    store.partitions[0].hashes["tm:{0}:e1:d:acme/600"] = {b"0": b"\x01\x01"}
+    owner = owner_of(store)
+    with pytest.raises(Refused, match="no applied offset"):
+        await owner.assign([PARTITION])
+    owner.failed.exception()
+
+
+async def test_an_empty_store_beside_a_log_without_its_start_is_refused_unless_allowed() -> None:
+    refusing = owner_of(MemoryCounterStore(1), begin=3)
+    with pytest.raises(Refused, match="allow_rebuild"):
+        await refusing.assign([PARTITION])
+    refusing.failed.exception()
+    allowing = owner_of(MemoryCounterStore(1), begin=3, allow_rebuild=True)
+    assert await allowing.assign([PARTITION]) == {PARTITION: 3}
+    await allowing.release()
+
+
+class BegunMeanwhile(MemoryCounterStore):
+    """A store in which another owner begins the partition, and counts, after the first look."""
+
+    async def keys(self, partition: PartitionId) -> AsyncIterator[str]:
+        await self.begin(partition, begun())
+        yield "tm:{0}:state"
+
+
+async def test_a_partition_that_another_owner_began_meanwhile_is_taken_over_where_it_stands() -> None:
+    owner = owner_of(BegunMeanwhile(1))
+    assert await owner.assign([PARTITION]) == {PARTITION: 5}
+    await owner.release()
