@@ -9,7 +9,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from ingest.worker import GROUP, IngestWorker
 from services.health import HealthServer, keep_beating
-from services.kafka import KafkaRefused, KafkaUnavailable, make_consumer, make_producer, translated
+from services.kafka import KafkaRefused, KafkaUnavailable, abandon_producer, make_consumer, make_producer, translated
 from services.lifecycle import Exit, Refused, run, stop_on_signals
 from services.settings import Settings, WrongSettings, load_settings
 from services.telemetry import Telemetry, configure_logs
@@ -53,8 +53,12 @@ async def _work(settings: Settings, telemetry: Telemetry, health: HealthServer, 
     structlog.get_logger().info("started", group=GROUP, topic=settings.topics.events)
     try:
         await IngestWorker(settings, consumer, producer, telemetry, health).run(stop)
-    finally:
+    except Exception:
+        await abandon_producer(producer)
+        raise
+    else:
         await producer.stop()
+    finally:
         await consumer.stop()
 
 

@@ -7,7 +7,8 @@ worker with nothing committed after it: the records are read again, and the dedu
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +25,7 @@ from services.dead_letters import dead_letter_headers
 from services.health import HealthServer
 from services.identifiers import PartitionId
 from services.identity import fingerprint, identity_hasher
-from services.kafka import KafkaRefused, translated
+from services.kafka import KafkaRefused, KafkaUnavailable, translated
 from services.settings import Settings
 from services.telemetry import Telemetry
 
@@ -223,6 +224,17 @@ class IngestWorker:
         await self._commit(packed.positions)
         self._health.ready("kafka")
 
+    @asynccontextmanager
+    async def _acknowledged(self, doing: str) -> AsyncIterator[None]:
+        """Bound the wait for an acknowledgement: an idempotent producer would send again for ever."""
+        limit_s = self._ingest.delivery_timeout
+        try:
+            with translated(doing):
+                async with asyncio.timeout(limit_s):
+                    yield
+        except TimeoutError as error:
+            raise KafkaUnavailable(f"{doing}: not acknowledged for {limit_s:g} s; it is read again") from error
+
     async def _send_letter(self, letter: RejectedRecord, sources: Sequence[Source], rejected_at_ms: int) -> None:
         source, record = sources[letter.source], letter.record
         headers = dead_letter_headers(
@@ -234,7 +246,7 @@ class IngestWorker:
             offset=record.offset,
             rejected_at_ms=rejected_at_ms,
         )
-        with translated(f"keeping a dead letter in {self._topics.dead_letters}"):
+        async with self._acknowledged(f"keeping a dead letter in {self._topics.dead_letters}"):
             if record.value is None and record.key is None:
                 await self._keep_empty(headers)
             else:
@@ -253,7 +265,7 @@ class IngestWorker:
     async def _send_frames(self, partition: PartitionId, frames: Sequence[bytes]) -> None:
         for frame in frames:
             self._telemetry.observe("tidemark_frame_bytes", len(frame))
-            with translated(f"sending a frame to partition {partition} of {self._topics.frames}"):
+            async with self._acknowledged(f"sending a frame to partition {partition} of {self._topics.frames}"):
                 await self._producer.send_and_wait(self._topics.frames, value=frame, partition=partition)
 
     async def _commit(self, positions: Mapping[TopicPartition, int]) -> None:
