@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.identifiers import FrameId
-from services.metrics_contract import COUNTERS_PER_PRODUCT_MAX
+from services.metrics_contract import AMOUNT_MAX, COUNTERS_PER_PRODUCT_MAX, PRODUCTS
 
 VERSION: Final = 1
 Column = npt.NDArray[np.int64]
@@ -45,6 +45,20 @@ into the header's sources. `identity` is the signed view of the 64-bit identity 
 
 REJECTED_COLUMNS: Final = ("source", "offset", "broker_ms", "reason")
 """Columns of the dead-lettered records; `reason` points into the string table."""
+
+ROWS_MAX: Final = 65_536
+"""Most rows of a frame that is read; one that is written holds at most 4,000. Bounds what a damaged one can cost."""
+
+_POINTS_INTO: Final = {
+    "organization": (0, "strings"),
+    "user": (0, "strings"),
+    "reason": (0, "strings"),
+    **dict.fromkeys(("team", *SPLIT_COLUMNS), (1, "strings")),
+    "source": (0, "sources"),
+    "product": (0, "products"),
+    **dict.fromkeys(COUNTER_COLUMNS, (0, "amounts")),
+}
+"""What a column's values are places in; 1 where these count from 1."""
 
 _WIDTHS: Final = {0: None, 1: np.dtype("<u1"), 2: np.dtype("<u2"), 4: np.dtype("<u4"), 8: np.dtype("<u8")}
 
@@ -182,15 +196,26 @@ def decode_frame(data: bytes | None) -> Frame:
             raise WrongFrame(
                 f"a frame of version {version}, this aggregator reads {VERSION}: upgrade the aggregators before ingest"
             )
-        body = _decoder.decode(data or b"")
-        return Frame(
-            header=body.header,
-            strings=body.strings,
-            events=_unpack_all(EVENT_COLUMNS, body.event_columns, body.events),
-            rejected=_unpack_all(REJECTED_COLUMNS, body.rejected_columns, body.rejected),
-        )
-    except (msgspec.DecodeError, ValueError, KeyError, UnicodeDecodeError) as error:
+        return _frame(_decoder.decode(data or b""))
+    except (msgspec.DecodeError, ValueError, KeyError, OverflowError, RecursionError) as error:
         raise WrongFrame(f"not a frame: {error}") from error
+
+
+def _frame(body: FrameBody) -> Frame:
+    sizes = {
+        "strings": len(body.strings),
+        "sources": len(body.header.sources),
+        "products": len(PRODUCTS),
+        "amounts": AMOUNT_MAX + 1,
+    }
+    if any(not 0 <= run.source < sizes["sources"] or run.count < 0 for run in body.header.received):
+        raise ValueError("received records of no source")
+    return Frame(
+        header=body.header,
+        strings=body.strings,
+        events=_unpack_all(EVENT_COLUMNS, body.event_columns, body.events, sizes),
+        rejected=_unpack_all(REJECTED_COLUMNS, body.rejected_columns, body.rejected, sizes),
+    )
 
 
 def no_rows(names: Sequence[str]) -> dict[str, Column]:
@@ -210,8 +235,18 @@ def _pack(column: Column) -> PackedColumn:
     return PackedColumn(base, width, data)
 
 
-def _unpack_all(names: Sequence[str], columns: Sequence[PackedColumn], rows: int) -> dict[str, Column]:
-    return {name: _unpack(column, rows) for name, column in zip(names, columns, strict=True)}
+def _unpack_all(
+    names: Sequence[str], columns: Sequence[PackedColumn], rows: int, sizes: Mapping[str, int]
+) -> dict[str, Column]:
+    if not 0 <= rows <= ROWS_MAX:
+        raise ValueError(f"{rows} rows")
+    unpacked = {name: _unpack(column, rows) for name, column in zip(names, columns, strict=True)}
+    for name, values in unpacked.items():
+        if rows and name in _POINTS_INTO:
+            first, target = _POINTS_INTO[name]
+            if values.min() < 0 or values.max() >= sizes[target] + first:
+                raise ValueError(f"column {name} points beyond the {target}")
+    return unpacked
 
 
 def _unpack(column: PackedColumn, rows: int) -> Column:
