@@ -67,7 +67,8 @@ def print_tables(found: dict[str, Any]) -> None:
 
 
 def _print(console: Console, title: str, rows: dict[str, Any]) -> None:
-    table = Table(title=title, title_justify="left", show_header=False)
+    console.print(f"\n[bold]{title}[/]")
+    table = Table(show_header=False)
     for name, value in rows.items():
         table.add_row(name, str(value))
     console.print(table)
