@@ -3,7 +3,7 @@
 -- ARGV[1]  epoch that the run was folded on
 -- ARGV[2]  offset of the run's first frame; ARGV[3] of its last
 -- ARGV[4]  msgpack {state, hashes, expiry, sets, living, lifetime}:
---            state    {field, value, ...} of the state hash, 'cur' and 'frame' among them
+--            state    {field, value, ...} of the state hash, 'cur' and 'frame' first
 --            hashes   {{key, field, value, ...}, ...}  absolute values, at most 4,000 entries a group
 --            expiry   {UNIX seconds, ...} one a hash, at which it ends; 0 leaves that as it is
 --            sets     {{key, integer, ...}, ...}       to add
@@ -25,7 +25,9 @@ if first > cur + 1 then
 end
 local run = cmsgpack.unpack(ARGV[4])
 local lifetime = run[6]
-redis.call('HSET', KEYS[1], unpack(run[1]))
+for at = 1, #run[1], 4000 do
+  redis.call('HSET', KEYS[1], unpack(run[1], at, math.min(at + 3999, #run[1])))
+end
 for i, group in ipairs(run[2]) do
   redis.call('HSET', unpack(group))
   if run[3][i] > 0 then

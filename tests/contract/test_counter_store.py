@@ -145,6 +145,16 @@ async def test_groups_beyond_what_a_script_can_unpack_are_read_and_written(store
     assert sum(read.members) == 10_000
 
 
+async def test_more_sources_than_a_script_can_unpack_are_held(store: CounterStore) -> None:
+    await store.begin(PARTITION, BEGUN)
+    sources = {("events", number): SourcePosition(next_offset=number, read_up_to_ms=None) for number in range(5_000)}
+    assert await store.apply(PARTITION, run_of(0, 0, sources=sources)) == Applied()
+    state = await store.state(PARTITION)
+    assert state is not None
+    assert state.sources == sources
+    assert state.applied_offset == 0
+
+
 async def test_keys_come_once_each_and_of_one_partition_only(store: CounterStore) -> None:
     await store.begin(PARTITION, BEGUN)
     await store.apply(PARTITION, run_of(0, 0))
