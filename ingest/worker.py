@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from ingest.admission import Admission
+from ingest.answers import Answers
 from ingest.packing import Packer, PackingLimits, home_of
 from ingest.poll import Collector, Poll, RejectedRecord, Source, source_columns
 from services.clock import monotonic_s, now_ms
@@ -92,6 +93,7 @@ class IngestWorker:
             fingerprint(secret),
             lambda: secrets.randbits(64),
         )
+        self._answers: Answers[TopicPartition] = Answers(round(self._ingest.clock_skew * 1000))
         self._read_up_to: dict[TopicPartition, int] = {}
         self._begun: dict[TopicPartition, int] = {}
         self._sent_at_s = dict.fromkeys(map(PartitionId, range(self._topics.frames_partitions)), 0.0)
@@ -173,16 +175,17 @@ class IngestWorker:
     def _caught_up_ms(self, tp: TopicPartition, position: int) -> int | None:
         """Return the broker time up to which a source that is read to its end is read; None when it is not.
 
-        Not the clock but the time of the broker's last answer counts: while it does not answer, there may be more.
+        Not the clock but the times of the broker's answers count: while it does not answer, there may be more.
         """
         try:
             highwater = self._consumer.highwater(tp)
             answered_ms = self._consumer.last_poll_timestamp(tp)
         except (AssertionError, IllegalStateError):
             return None
-        if highwater is None or answered_ms is None or position < highwater:
+        if highwater is None or answered_ms is None:
             return None
-        return min(int(answered_ms), now_ms()) - round(self._ingest.clock_skew * 1000)
+        covered_ms = self._answers.covered_ms(tp, int(answered_ms), now_ms())
+        return covered_ms if position >= highwater else None
 
     def _pack(self, poll: Poll, positions: Mapping[TopicPartition, int]) -> Packed:
         now_s = monotonic_s()
