@@ -27,6 +27,9 @@ from services.metrics_contract import COUNTER_MAX, PRODUCTS
 from services.windows import Window
 
 _COUNTER_KINDS: Final = {Window.HOUR: Kind.HOURS, Window.DAY: Kind.DAYS}
+_SOON_S: Final = 3_600
+"""More than a call takes and clocks differ."""
+
 Hash = dict[bytes, bytes]
 """Fields of one hash that a worker knows whole."""
 
@@ -114,6 +117,7 @@ class _Writes:
     hashes: list[list[str | bytes]]
     expiry: list[int]
     changed: list[Hash]
+    soon_s: int
     saturated: int = 0
 
     def add(
@@ -131,7 +135,8 @@ class _Writes:
         for known, group, end in zip(held, groups, stored.ends, strict=True):
             if len(group) > 1:
                 self.hashes.append(group)
-                self.expiry.append(0 if known else end)
+                # One about to end may be gone when this is written, and would come back without an end.
+                self.expiry.append(0 if known and end > self.soon_s else end)
                 self.changed.append(known)
 
 
@@ -158,6 +163,7 @@ class Fold:
             now_s: UNIX seconds; what should have ended by now is read again. It decides no outcome.
         """
         self._run, self._epoch, self._prefix, self._periods, self._keeping = run, epoch, prefix, periods, keeping
+        self._now_s = now_s
         self._texts = [str(identity) for identity in run.identity.tolist()]
         self._lookup = lookup(run, self._texts, periods, prefix)
         self._knowledge = knowledge
@@ -229,7 +235,7 @@ class Fold:
         users = self._indexes.ordinals(live)
         team_users = self._team_indexes.ordinals(live[self._team_events])
         indexed = [*users.hashes, *team_users.hashes]
-        writes = _Writes(indexed, [0] * len(indexed), [])
+        writes = _Writes(indexed, [0] * len(indexed), [], self._now_s + _SOON_S)
         sums = sum_up(self._user_chain, live, run.counters)
         team_sums = sum_up(self._team_chain, live[self._team_events], run.counters[self._team_events])
         levels = (*_levels(self._user_chain, sums, users), *_levels(self._team_chain, team_sums, team_users)[2:])
