@@ -16,7 +16,7 @@ from services.counters import CounterStore
 from services.health import HealthServer, keep_beating
 from services.kafka import KafkaRefused, KafkaUnavailable
 from services.lifecycle import Exit, Refused, run, stop_on_signals
-from services.redis_checks import check_server
+from services.redis_checks import check_partitions, check_server
 from services.redis_client import connect
 from services.redis_counters import RedisCounterStore
 from services.settings import Settings, WrongSettings, load_settings
@@ -48,6 +48,7 @@ async def _main(settings: Settings) -> int:
     try:
         await retrying(lambda: check_server(client))
         await check_frames(settings)
+        await retrying(lambda: check_partitions(client, settings.topics.frames_partitions))
         store = RedisCounterStore(client, settings.topics.frames_partitions)
         await _work(settings, store, retrying, telemetry, health, stop)
     except (KafkaRefused, KafkaUnavailable) as error:

@@ -4,6 +4,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from services.counters import StoreRefused
+from services.keyspace import PARTITIONS_KEY
 from services.redis_client import translated
 
 _REQUIRED = "noeviction"
@@ -21,6 +22,25 @@ async def check_server(client: Redis) -> None:
         raise StoreRefused(
             f"Redis has maxmemory-policy {policy}: it would throw counters away and the numbers would be wrong;"
             f" set it to {_REQUIRED}"
+        )
+
+
+async def check_partitions(client: Redis, partitions: int) -> None:
+    """Refuse counters that were made with another P; remember this one beside the first.
+
+    Another P has other hash tags: the states of the old one would not even be seen, and all be counted anew.
+
+    Raises:
+        StoreRefused: they were.
+        StoreUnavailable: the server is away.
+    """
+    with translated():
+        await client.set(PARTITIONS_KEY, partitions, nx=True)
+        held = await client.get(PARTITIONS_KEY)
+    if held is not None and _text(held) != str(partitions):
+        raise StoreRefused(
+            f"the counters were made with {_text(held)} partitions of usage.frames, the settings say {partitions}:"
+            " P is fixed for a deployment; set topics.frames_partitions back"
         )
 
 
