@@ -31,7 +31,7 @@ async def test_an_evicting_server_is_refused(client: Redis) -> None:
 async def test_counters_made_with_other_partitions_are_refused_though_their_tags_are_others(client: Redis) -> None:
     await check_partitions(client, 16)
     await check_partitions(client, 16)
-    with pytest.raises(StoreRefused, match="16 partitions .* the settings say 32"):
+    with pytest.raises(StoreRefused, match=r"16 partitions .* the settings say 32"):
         await check_partitions(client, 32)
 
 
