@@ -6,6 +6,7 @@ The more frames wait, the more are folded together; when caught up each is appli
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -36,6 +37,12 @@ from services.telemetry import Telemetry
 
 QUEUE_FRAMES: Final = 64
 """Frames that wait for one partition before its log is read no further."""
+
+BEHIND_MS: Final = 5_000
+"""Age of what ingest has just read from which on the whole pipeline is catching up, and throughput beats latency."""
+
+PATIENCE_S: Final = 1.0
+"""How long a partition then waits for a full call."""
 
 _FIRST_GUESS_ITEMS: Final = 4.0
 """Ids and cells an event brings, before the first run has shown it."""
@@ -139,9 +146,21 @@ class PartitionApplier:
         while True:
             async with self._changed:
                 await self._changed.wait_for(lambda: bool(self._queue))
+                if _is_behind(self._queue[-1].frame):
+                    await self._until_full()
                 frames = self._take()
                 self._changed.notify_all()
             await self._apply_all(frames)
+
+    async def _until_full(self) -> None:
+        """Wait for more to fold together, as long as it does not matter when; holds the condition's lock."""
+        room = self._max_items / self._items_an_event
+
+        def is_full() -> bool:
+            return len(self._queue) == QUEUE_FRAMES or sum(each.frame.event_count for each in self._queue) >= room
+
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait_for(is_full), PATIENCE_S)
 
     def _take(self) -> list[Waiting]:
         """Return the frames that fit one call, at least one, by what an event brought lately."""
@@ -291,6 +310,12 @@ class PartitionApplier:
             f"partition {self.partition}: Redis holds {held}, but acknowledged frames up to"
             f" {self.acknowledged.applied_offset}: it lost writes; restarting applies them again from the log"
         )
+
+
+def _is_behind(frame: Frame) -> bool:
+    """Return whether the frame's writer reads records that came long ago."""
+    times = [source.read_up_to_ms for source in frame.header.sources if source.read_up_to_ms is not None]
+    return bool(times) and now_ms() - min(times) > BEHIND_MS
 
 
 def _progress(run: Run, view: _View) -> ApplyRequest:
