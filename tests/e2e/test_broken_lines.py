@@ -22,7 +22,7 @@ LINES = 30_000
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("age_limit", [True, False], ids=["simulated", "real"])
 def test_each_broken_line_becomes_a_dead_letter_with_its_reason_and_the_rest_is_counted(
-    age_limit: bool, shared_dir: Path, tmp_path: Path, kafka: Broker, redis_url: str
+    age_limit: bool, request: pytest.FixtureRequest, tmp_path: Path, kafka: Broker, redis_url: str
 ) -> None:
     file, mixed_file = tmp_path / "good.ndjson", tmp_path / "mixed.ndjson"
     options = [] if age_limit else ["--max-event-age", "none"]
@@ -31,6 +31,7 @@ def test_each_broken_line_becomes_a_dead_letter_with_its_reason_and_the_rest_is_
             pipeline.run("simulate", "--seed", "12", "--events", str(LINES), "--out", file)
             good = file.read_bytes().splitlines()
         else:
+            shared_dir: Path = request.getfixturevalue("shared_dir")
             with gzip.open(shared_dir / "data" / "git-activity.ndjson.gz") as lines:
                 good = [line.rstrip(b"\n") for line in islice(lines, LINES)]
         mixed = list(mix(good, seed=5, age_limit=age_limit))

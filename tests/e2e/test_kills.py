@@ -29,10 +29,11 @@ def redis_to_kill() -> Iterator[Redis]:
 
 
 @pytest.fixture(params=["real", "simulated"])
-def input_file(request: pytest.FixtureRequest, shared_dir: Path, tmp_path: Path) -> Path:
+def input_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """So many lines of the real file, or none yet: the simulated ones are written by the pipeline's own command."""
     file = tmp_path / f"{request.param}.ndjson"
     if request.param == "real":
+        shared_dir: Path = request.getfixturevalue("shared_dir")
         with gzip.open(shared_dir / "data" / "git-activity.ndjson.gz") as lines:
             file.write_bytes(b"".join(islice(lines, LINES)))
     return file
