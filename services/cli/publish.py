@@ -1,7 +1,6 @@
 """`tidemark publish`: lines of a file to the events topic, as they are."""
 
 import asyncio
-import re
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -16,9 +15,9 @@ from services.cli.common import AsJson, StateFile, complain, run, say, settings_
 from services.cli.line_source import LineSource, UnreadableFile
 from services.clock import monotonic_s
 from services.kafka import KafkaRefused, KafkaUnavailable
+from services.line_keys import organization_key
 from services.publishing import UsagePublisher
 
-_KEY: Final = re.compile(rb'"organizationid"\s*:\s*"([^"\\]+)"')
 _TICK_S: Final = 0.05
 """How often a rated run sends; each time the events that are due."""
 
@@ -96,8 +95,7 @@ async def _take(lines: list[bytes], publisher: UsagePublisher, published: Publis
         if not line.strip():
             published.blank += 1
             continue
-        found = _KEY.search(line)
-        await publisher.publish_raw(line, found[1] if found else None)
+        await publisher.publish_raw(line, organization_key(line))
         published.lines += 1
         if number % _LINES_BETWEEN_LOOKS == 0:
             await asyncio.sleep(0)
