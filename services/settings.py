@@ -7,6 +7,7 @@ then the defaults here. A name that is not known is refused.
 import os
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,6 +26,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -52,7 +54,8 @@ def parse_duration(value: object) -> object:
 
 
 def write_duration(seconds: float | None) -> str:
-    return "none" if seconds is None else f"{seconds:.15g}s"
+    """Return a duration as `parse_duration` reads it back, to the last bit."""
+    return "none" if seconds is None else f"{Decimal(repr(seconds)).normalize():f}s"
 
 
 Duration = Annotated[
@@ -226,6 +229,10 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
         return Settings(**(overrides or {}))
     except ValidationError as error:
         raise WrongSettings("; ".join(_sentence(dict(row)) for row in error.errors())) from error
+    except SettingsError as error:
+        raise WrongSettings(
+            f"a group of settings is no single value; give its settings one by one, as TIDEMARK_GROUP__NAME: {error}"
+        ) from error
     except ValueError as error:
         raise WrongSettings(f"{config}: {error}") from error
 
@@ -253,4 +260,6 @@ def environment(settings: Settings, *, secrets: bool = True) -> dict[str, str]:
 def _sentence(error: Mapping[str, Any]) -> str:
     where = [str(part) for part in error["loc"]]
     name = f"TIDEMARK_{'__'.join(where)}".upper() if where else "settings"
-    return f"{name}: {error['msg']}"
+    if error["type"] == "extra_forbidden":
+        return f"{name}: no setting has this name"
+    return f"{name}: {str(error['msg']).removeprefix('Value error, ')}"

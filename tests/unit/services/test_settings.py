@@ -1,0 +1,206 @@
+"""Settings: their sources and which wins, what is refused and in which words, and the way to another process."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from services.settings import (
+    CONFIG_VARIABLE,
+    Settings,
+    WrongSettings,
+    environment,
+    load_settings,
+    parse_duration,
+    write_duration,
+)
+
+DAY_S = 86_400.0
+
+
+def said(overrides: dict[str, Any] | None = None) -> str:
+    with pytest.raises(WrongSettings) as wrong:
+        load_settings(overrides)
+    sentence = str(wrong.value)
+    assert "\n" not in sentence
+    return sentence
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "tidemark.toml"
+    monkeypatch.setenv(CONFIG_VARIABLE, str(path))
+    return path
+
+
+def test_a_variable_wins_over_the_file_and_the_file_over_the_default(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text('[redis]\nurl = "redis://file:1/0"\ntimeout = "7s"\n[ingest]\nlinger = "20ms"\n')
+    monkeypatch.setenv("TIDEMARK_REDIS__URL", "redis://variable:1/0")
+    loaded = load_settings()
+    assert loaded.redis.url == "redis://variable:1/0"
+    assert loaded.redis.timeout == 7.0
+    assert loaded.ingest.linger == 0.02
+    assert loaded.topics.frames_partitions == 16
+
+
+def test_what_is_given_in_code_wins_over_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEMARK_REDIS__TIMEOUT", "9s")
+    loaded = load_settings({"redis": {"url": "redis://code:1/0"}})
+    assert (loaded.redis.url, loaded.redis.timeout) == ("redis://code:1/0", 9.0)
+
+
+@pytest.mark.parametrize(
+    "variable", ["TIDEMARK_KAFKA__TYPO", "TIDEMARK_TYPO__URL", "TIDEMARK_TYPO", "TIDEMARK_REDISURL"]
+)
+def test_a_variable_that_no_setting_has_is_named(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "1")
+    assert variable in said()
+
+
+def test_a_name_in_the_file_that_no_setting_has_is_named(config: Path) -> None:
+    config.write_text("[kafka]\ntypo = 1\n")
+    assert said() == "TIDEMARK_KAFKA__TYPO: no setting has this name"
+
+
+@pytest.mark.parametrize("text", [b"[kafka\n", b"\xff\xfe", b"a = "])
+def test_a_file_that_is_no_toml_is_named(config: Path, text: bytes) -> None:
+    config.write_bytes(text)
+    assert str(config) in said()
+
+
+def test_a_file_that_is_not_there_is_named(config: Path) -> None:
+    assert said() == f"{CONFIG_VARIABLE} names {config}, which is not a file"
+
+
+def test_a_group_given_as_one_value_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEMARK_KAFKA", "localhost:9092")
+    assert "TIDEMARK_GROUP__NAME" in said()
+    assert "kafka" in said()
+    assert "None" not in said()
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "value"),
+    [
+        ("topics", "frames_partitions", 0),
+        ("topics", "frames_partitions", "16.5"),
+        ("ingest", "max_frame_events", 4_001),
+        ("events", "max_bytes", 1_048_577),
+        ("events", "unknown_fields", "drop"),
+        ("events", "max_ahead", "none"),
+        ("redis", "timeout", "5 parsecs"),
+        ("redis", "timeout", float("nan")),
+        ("redis", "timeout", -1),
+        ("api", "jwt_secret", "too short"),
+    ],
+)
+def test_a_value_that_cannot_be_is_named_with_its_variable(group: str, name: str, value: object) -> None:
+    assert said({group: {name: value}}).startswith(f"TIDEMARK_{group}__{name}: ".upper())
+
+
+def test_a_wrong_secret_is_not_repeated() -> None:
+    assert "hunter2" not in said({"api": {"jwt_secret": "hunter2"}})
+
+
+def test_several_wrong_values_are_all_named_on_one_line() -> None:
+    sentence = said({"redis": {"timeout": -1}, "topics": {"replication": 0}})
+    assert "TIDEMARK_REDIS__TIMEOUT" in sentence
+    assert "TIDEMARK_TOPICS__REPLICATION" in sentence
+
+
+@pytest.mark.parametrize("lifted", [["max_age"], ["keep_hours"], ["keep_days"], ["max_age", "keep_hours"]])
+def test_the_three_limits_are_lifted_together_or_not_at_all(lifted: list[str]) -> None:
+    assert "lifted together" in said({"events": dict.fromkeys(lifted, "none")})
+
+
+def test_all_three_limits_may_be_lifted() -> None:
+    events = load_settings({"events": dict.fromkeys(["max_age", "keep_hours", "keep_days"], "none")}).events
+    assert (events.max_age, events.keep_hours, events.keep_days) == (None, None, None)
+
+
+def test_an_age_limit_above_the_time_hours_are_kept_is_refused() -> None:
+    assert "above keep_hours" in said({"events": {"max_age": "46d"}})
+    assert load_settings({"events": {"max_age": "45d"}}).events.max_age == 45 * DAY_S
+
+
+def test_settings_cannot_be_changed() -> None:
+    loaded = load_settings()
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(loaded.redis, "url", "redis://other:1/0")  # noqa: B010  (a type checker refuses the plain way)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("35d", 35 * DAY_S),
+        ("12h", 43_200.0),
+        (" 5 m ", 300.0),
+        ("90s", 90.0),
+        ("500ms", 0.5),
+        ("90", 90.0),
+        ("1.5h", 5_400.0),
+        ("None", None),
+    ],
+)
+def test_durations_are_read(text: str, seconds: float | None) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "d", "-5s", "5 s 3", "1e3s", "five", "5w"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="give a duration"):
+        parse_duration(text)
+
+
+@given(st.none() | st.floats(0, 1e12))
+def test_a_duration_that_is_written_reads_the_same(seconds: float | None) -> None:
+    assert parse_duration(write_duration(seconds)) == seconds
+
+
+def test_default_settings_need_no_variables() -> None:
+    assert environment(load_settings()) == {}
+
+
+PRINTABLE = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1)
+
+
+def some_of(**values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({}, optional=values)
+
+
+CHANGES = some_of(
+    kafka=some_of(idempotence=st.booleans(), sasl_password=PRINTABLE),
+    redis=some_of(timeout=st.floats(0, 1e9)),
+    topics=some_of(frames_partitions=st.integers(1, 1024)),
+    events=st.just(dict.fromkeys(["max_age", "keep_hours", "keep_days"]))
+    | st.fixed_dictionaries({"max_age": st.floats(0, 45 * DAY_S)}),
+    ingest=some_of(address_file=st.just(Path("/run/a b.txt"))),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(CHANGES)
+def test_another_process_loads_the_same_settings_from_the_variables(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    ours = load_settings(changes)
+    with monkeypatch.context() as process:
+        for variable, value in environment(ours).items():
+            process.setenv(variable, value)
+        theirs = load_settings()
+    assert theirs == ours
+
+
+def test_secrets_are_left_out_where_they_are_not_wanted() -> None:
+    ours = load_settings({"events": {"identity_secret": "a secret of mine"}})
+    assert environment(ours) == {"TIDEMARK_EVENTS__IDENTITY_SECRET": "a secret of mine"}
+    assert environment(ours, secrets=False) == {}
+
+
+def test_secrets_are_not_shown_by_the_settings_themselves() -> None:
+    assert "a secret of mine" not in repr(Settings(events={"identity_secret": "a secret of mine"}))
