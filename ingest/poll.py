@@ -3,9 +3,11 @@
 `Collector.collect` is the hot loop of ingest: a record costs one admission, one identity hash and some appends.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from itertools import count
+from typing import Any, Final, Protocol
 
 import msgspec
 import numpy as np
@@ -102,17 +104,17 @@ class Collector:
         self._admit = admission.admit
         self._identity_hash = identity_hash
         self._partitions = partitions
-        self._strings: dict[str, int] = {}
+        self._places = _new_places()
 
     def begin(self) -> "Gathering":
-        if len(self._strings) > STRINGS_MAX:
-            self._strings = {}
-        return Gathering(self._admit, self._identity_hash, self._strings)
+        if len(self._places) > STRINGS_MAX:
+            self._places = _new_places()
+        return Gathering(self._admit, self._identity_hash, self._places)
 
     def poll(self, gathering: "Gathering", sources: Sequence[Source]) -> Poll:
         """Return what was gathered; `sources` in the order in which they were gathered."""
         events, rejected = gathering.event_columns(), gathering.rejected_columns()
-        strings = list(self._strings)
+        strings = list(self._places)
         return Poll(
             sources=sources,
             strings=strings,
@@ -129,97 +131,97 @@ class Collector:
 
 
 class Gathering:
-    """The rows of the poll that is being read."""
+    """The rows of the poll that is being read.
+
+    Only the admission looks at one record after the other; what follows goes over whole lists.
+    """
 
     def __init__(
         self,
         admit: Callable[[bytes | None, int, Sequence[tuple[str, bytes]]], Admitted | Rejected],
         identity_hash: Callable[[str, str, str], bytes],
-        strings: dict[str, int],
+        places: defaultdict[str, int],
     ) -> None:
         self._admit = admit
         self._identity_hash = identity_hash
-        self._strings = strings
-        self._rows: list[tuple[int, int, int, int, int, int, int, int]] = []
-        self._identities: list[bytes] = []
-        self._data: list[list[tuple[object, ...]]] = [[] for _ in PRODUCTS]
-        self._places: list[list[int]] = [[] for _ in PRODUCTS]
+        self._places = places
+        self._admitted: list[Admitted] = []
+        self._coordinates: list[tuple[Column, Column, Column]] = []
         self.letters: list[RejectedRecord] = []
 
-    def collect(self, source: int, records: Sequence[Record]) -> None:
-        """Check the records of one source partition, in order."""
-        admit, identity_hash, strings = self._admit, self._identity_hash, self._strings
-        rows, identities, data, places = self._rows, self._identities, self._data, self._places
-        intern, astuple = strings.setdefault, msgspec.structs.astuple
-        for record in records:
+    def collect(self, source: int, records: Sequence[Record]) -> tuple[Column, Column]:
+        """Check the records of one source partition, in order; return the offsets and broker times of all of them."""
+        admit, accept = self._admit, self._admitted.append
+        refused: list[int] = []
+        for at, record in enumerate(records):
             outcome = admit(record.value, record.timestamp, record.headers)
-            if isinstance(outcome, Rejected):
+            if isinstance(outcome, Admitted):
+                accept(outcome)
+            else:
+                refused.append(at)
                 self.letters.append(
                     RejectedRecord(source=source, record=record, reason=outcome.reason, field=outcome.field)
                 )
-                continue
-            product, event, time_ms = outcome
-            team = event.teamid
-            organization = event.organizationid
-            places[product].append(len(rows))
-            rows.append(
-                (
-                    intern(organization, len(strings)),
-                    0 if team is None else intern(team, len(strings)) + 1,
-                    intern(event.subject, len(strings)),
-                    product,
-                    time_ms,
-                    record.timestamp,
-                    source,
-                    record.offset,
-                )
-            )
-            identities.append(identity_hash(organization, event.source, event.id))
-            data[product].append(astuple(event.data))
+        offsets = np.array([record.offset for record in records], dtype=np.int64)
+        times = np.array([record.timestamp for record in records], dtype=np.int64)
+        accepted = np.delete(np.arange(len(records)), refused)
+        self._coordinates.append((np.full(len(accepted), source), offsets[accepted], times[accepted]))
+        return offsets, times
 
     def event_columns(self) -> dict[str, Column]:
         """Return the accepted events' columns, strings pointing into the collector's."""
-        if not self._rows:
+        if not self._admitted:
             return no_rows(EVENT_COLUMNS)
-        names = ("organization", "team", "user", "product", "time_ms", "broker_ms", "source", "offset")
-        matrix = np.array(self._rows, dtype=np.int64)
-        columns = {name: matrix[:, at] for at, name in enumerate(names)}
-        columns["identity"] = np.frombuffer(b"".join(self._identities), dtype="<i8")
-        for name in EVENT_COLUMNS:
-            if name not in columns:
-                columns[name] = np.zeros(len(matrix), dtype=np.int64)
-        for product, rows in zip(PRODUCTS, self._data, strict=True):
-            if rows:
-                self._place(columns, np.array(self._places[product.code]), list(zip(*rows, strict=True)), product.code)
+        products, events, times = zip(*self._admitted, strict=True)
+        organizations = [event.organizationid for event in events]
+        teams = [event.teamid or "" for event in events]
+        hashes = map(
+            self._identity_hash, organizations, [event.source for event in events], [event.id for event in events]
+        )
+        columns = {name: np.zeros(len(events), dtype=np.int64) for name in EVENT_COLUMNS}
+        columns["organization"] = self._pointing(organizations)
+        columns["team"] = self._pointing_plus_one(teams)
+        columns["user"] = self._pointing([event.subject for event in events])
+        columns["product"] = np.array(products, dtype=np.int64)
+        columns["time_ms"] = np.array(times, dtype=np.int64)
+        columns["identity"] = np.frombuffer(b"".join(hashes), dtype="<i8")
+        for name, parts in zip(("source", "offset", "broker_ms"), zip(*self._coordinates, strict=True), strict=True):
+            columns[name] = np.concatenate(parts)
+        for product in PRODUCTS:
+            rows = np.flatnonzero(columns["product"] == product.code)
+            if len(rows):
+                data = [msgspec.structs.astuple(events[row].data) for row in rows.tolist()]
+                self._place(columns, rows, list(zip(*data, strict=True)), product.code)
         return columns
 
-    def _place(
-        self, columns: Mapping[str, Column], places: Column, data: Sequence[Sequence[object]], product: int
-    ) -> None:
+    def _place(self, columns: Mapping[str, Column], rows: Column, data: Sequence[Sequence[Any]], product: int) -> None:
+        """Put one product's data, a sequence a field, into its rows."""
         counters = len(PRODUCTS[product].counters)
         for name, values in zip(COUNTER_COLUMNS, data[:counters], strict=False):
-            columns[name][places] = np.maximum(np.array(values, dtype=np.int64), 0)
+            columns[name][rows] = np.maximum(np.array(values, dtype=np.int64), 0)
         for name, texts in zip(text_names(product), data[counters:], strict=True):
-            columns[_SPLITS[name]][places] = [self._text(text) for text in texts]
+            columns[_SPLITS[name]][rows] = self._pointing_plus_one(texts)
 
-    def _text(self, text: object) -> int:
-        """Return a text's place plus 1, 0 for an absent one."""
-        return self._strings.setdefault(str(text), len(self._strings)) + 1 if text else 0
+    def _pointing(self, texts: Sequence[str]) -> Column:
+        return np.fromiter(map(self._places.__getitem__, texts), dtype=np.int64, count=len(texts))
+
+    def _pointing_plus_one(self, texts: Sequence[str]) -> Column:
+        """Return each text's place plus 1, 0 for an absent one, which is empty."""
+        places = self._pointing(texts) + 1
+        places[places == self._places[""] + 1] = 0
+        return places
 
     def rejected_columns(self) -> dict[str, Column]:
         if not self.letters:
             return no_rows(REJECTED_COLUMNS)
-        intern, strings = self._strings.setdefault, self._strings
         rows = [
-            (letter.source, letter.record.offset, letter.record.timestamp, intern(str(letter.reason), len(strings)))
+            (letter.source, letter.record.offset, letter.record.timestamp, self._places[str(letter.reason)])
             for letter in self.letters
         ]
         matrix = np.array(rows, dtype=np.int64)
         return {name: matrix[:, at] for at, name in enumerate(REJECTED_COLUMNS)}
 
 
-def source_columns(records: Sequence[Record]) -> tuple[Column, Column]:
-    """Return the offsets and broker times of records."""
-    offsets = np.fromiter((record.offset for record in records), dtype=np.int64, count=len(records))
-    times = np.fromiter((record.timestamp for record in records), dtype=np.int64, count=len(records))
-    return offsets, times
+def _new_places() -> defaultdict[str, int]:
+    """Return a dict that numbers the strings it is asked for."""
+    return defaultdict(count().__next__)

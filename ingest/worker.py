@@ -20,9 +20,10 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 from ingest.admission import Admission
 from ingest.answers import Answers
 from ingest.packing import Packer, PackingLimits, home_of
-from ingest.poll import Collector, Poll, RejectedRecord, Source, source_columns
+from ingest.poll import Collector, Poll, RejectedRecord, Source
 from services.clock import monotonic_s, now_ms
 from services.dead_letters import dead_letter_headers
+from services.frames import Column
 from services.health import HealthServer
 from services.identifiers import PartitionId
 from services.identity import fingerprint, identity_hasher
@@ -137,8 +138,8 @@ class IngestWorker:
         sources: list[Source] = []
         for tp in assigned:
             batch: Sequence[ConsumerRecord[bytes | None, bytes | None]] = records.get(tp, [])
-            gathering.collect(len(sources), batch)
-            sources.append(self._source(tp, batch, ends[tp]))
+            offsets, times = gathering.collect(len(sources), batch)
+            sources.append(self._source(tp, offsets, times, ends[tp]))
         return self._pack(self._collector.poll(gathering, sources), {tp: ends[tp] for tp in assigned})
 
     async def _position(self, tp: TopicPartition) -> int:
@@ -147,11 +148,8 @@ class IngestWorker:
         except IllegalStateError:  # revoked since the poll; nothing of it is in this one
             return self._begun.get(tp, 0)
 
-    def _source(
-        self, tp: TopicPartition, records: Sequence[ConsumerRecord[bytes | None, bytes | None]], end: int
-    ) -> Source:
+    def _source(self, tp: TopicPartition, offsets: Column, times: Column, end: int) -> Source:
         """Return one source partition's share, and move its begin and time on."""
-        offsets, times = source_columns(records)
         first = self._begun.get(tp, int(offsets[0]) if len(offsets) else end)
         if len(offsets) and not first <= offsets[0]:
             first = int(offsets[0])  # a rebalance took the position back

@@ -6,18 +6,27 @@ key travels in every frame and stands in every partition's state; a frame made w
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import blake2b
 
 HASH_BYTES = 8
+PREFIXES_MAX = 10_000
+"""Pairs of organization and source whose half-made hash is remembered."""
 
 
 def identity_hasher(secret: str) -> Callable[[str, str, str], bytes]:
     """Return a function of (organization, source, id) that gives 8 bytes, a little-endian unsigned number."""
     keyed = blake2b(digest_size=HASH_BYTES, key=_key(secret), person=b"identity")
 
-    def identity_hash(organization: str, source: str, event_id: str) -> bytes:
+    @lru_cache(maxsize=PREFIXES_MAX)
+    def prefixed(organization: str, source: str) -> blake2b:
         state = keyed.copy()
-        state.update(f"{len(organization)}:{organization}{len(source)}:{source}{event_id}".encode())
+        state.update(f"{len(organization)}:{organization}{len(source)}:{source}".encode())
+        return state
+
+    def identity_hash(organization: str, source: str, event_id: str) -> bytes:
+        state = prefixed(organization, source).copy()
+        state.update(event_id.encode())
         return state.digest()
 
     return identity_hash

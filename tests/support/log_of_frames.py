@@ -8,7 +8,7 @@ import numpy as np
 
 from ingest.admission import Admission
 from ingest.packing import Packer, PackingLimits
-from ingest.poll import Collector, Source, source_columns
+from ingest.poll import Collector, Source
 from services.frames import Frame, decode_frame
 from services.identifiers import PartitionId
 from services.identity import fingerprint, identity_hasher
@@ -43,8 +43,7 @@ class FrameMaker:
         gathering = self._collector.begin()
         sources: list[Source] = []
         for partition, batch in sorted(records.items()):
-            gathering.collect(len(sources), batch)
-            offsets, times = source_columns(batch)
+            offsets, times = gathering.collect(len(sources), batch)
             sources.append(
                 Source(
                     topic="events",
