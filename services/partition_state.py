@@ -69,7 +69,5 @@ def _read_sources(names: Mapping[str, str]) -> Iterable[tuple[tuple[str, int], S
             next_offset, _, read_up_to = value.partition(",")
             yield (
                 (topic, int(partition)),
-                SourcePosition(
-                    next_offset=int(next_offset), read_up_to_ms=int(read_up_to) if read_up_to else None
-                ),
+                SourcePosition(next_offset=int(next_offset), read_up_to_ms=int(read_up_to) if read_up_to else None),
             )
