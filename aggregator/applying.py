@@ -202,7 +202,8 @@ class PartitionApplier:
     async def _apply_run(self, view: _View, waiting: Sequence[Waiting]) -> int:
         """Fold and apply as many of the waiting frames as fit one call; return how many were applied."""
         began = monotonic_s()
-        run = join(waiting[0].offset, [each.frame for each in waiting], view.state.sources)
+        held = view.state
+        run = join(waiting[0].offset, [each.frame for each in waiting], held.sources, held.source_partitions)
         if not len(run) and not run.ledger:
             return await self._send(view, _progress(run, view), None, run)
         if not await self._know_periods(view, run):

@@ -39,7 +39,7 @@ class Run:
         counters: (events, 9) amounts.
         sources: source partitions that the run names.
         positions: what the run makes of each source's position.
-        source_partitions: topic -> how many partitions it has.
+        source_partitions: topic -> how many partitions it has, where that is more than was known before.
         ledger: rows for received, dead-lettered and redelivered dead letters.
     """
 
@@ -67,20 +67,29 @@ class Run:
         return len(self.identity)
 
 
-def join(first: FrameOffset, frames: Sequence[Frame], positions: Mapping[Source, SourcePosition]) -> Run:
+def join(
+    first: FrameOffset,
+    frames: Sequence[Frame],
+    positions: Mapping[Source, SourcePosition],
+    source_partitions: Mapping[str, int],
+) -> Run:
     """Return consecutive frames as one run.
 
     Args:
         first: offset of the first frame.
         positions: of the sources before the run.
+        source_partitions: topic -> how many partitions it had before the run. A count only grows: a worker that has
+            not heard of a new partition yet must not make asOf known without it.
     """
     strings: dict[str, int] = {}
     sources: dict[Source, int] = {}
     now = dict(positions)
     pieces = [_piece(frame, strings, sources, now) for frame in frames]
-    source_partitions: dict[str, int] = {}
+    grown: dict[str, int] = {}
     for frame in frames:
-        source_partitions.update(frame.header.source_partitions)
+        for topic, count in frame.header.source_partitions.items():
+            if count > grown.get(topic, source_partitions.get(topic, 0)):
+                grown[topic] = count
     ledger = [row for piece in pieces for row in piece.ledger]
     column = {name: np.concatenate([piece.columns[name] for piece in pieces]) for name in pieces[0].columns}
     return Run(
@@ -101,7 +110,7 @@ def join(first: FrameOffset, frames: Sequence[Frame], positions: Mapping[Source,
         counters=np.stack([column[name] for name in COUNTER_COLUMNS], axis=1),
         sources=list(sources),
         positions={source: position for source, position in now.items() if positions.get(source) != position},
-        source_partitions=source_partitions,
+        source_partitions=grown,
         ledger=ledger,
     )
 

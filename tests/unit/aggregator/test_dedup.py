@@ -38,7 +38,7 @@ def run_of(*events: tuple[str, int]) -> Run:
         for at, (name, time_ms) in enumerate(events)
     ]
     frames = [frame for frames in FrameMaker(1, frame_events=100_000).poll({0: records}) for frame in frames]
-    return join(FrameOffset(0), decoded(frames), {})
+    return join(FrameOffset(0), decoded(frames), {}, {})
 
 
 class Index:

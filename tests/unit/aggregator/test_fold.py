@@ -49,7 +49,8 @@ async def fold_all(
 async def fold_one(store: MemoryCounterStore, frames: Sequence[bytes], knowledge: Knowledge) -> Folded:
     state = await store.state(PARTITION)
     assert state is not None
-    run = join(FrameOffset(state.applied_offset + 1), decoded(frames), state.sources)
+    first = FrameOffset(state.applied_offset + 1)
+    run = join(first, decoded(frames), state.sources, state.source_partitions)
     near = sorted(periods_of(run))
     read = await store.read(PARTITION, ReadRequest(whole=[ids_key(PREFIX, period) for period in near]))
     periods = dict(zip(near, map(read_period, read.whole), strict=True))

@@ -35,7 +35,7 @@ async def fold_two(second_at_s: int) -> Folded:
     for offset, (frame, now_s) in enumerate(
         zip(log_of([EVENT % 1, EVENT % 2], [1, 1]), (DAY * 86_400, second_at_s), strict=True)
     ):
-        run = join(FrameOffset(offset), decoded([frame]), {})
+        run = join(FrameOffset(offset), decoded([frame]), {}, {})
         near = sorted(periods_of(run))
         read = await store.read(PARTITION, ReadRequest(whole=[ids_key(PREFIX, period) for period in near]))
         fold = Fold(

@@ -1,0 +1,83 @@
+"""A run: positions and counts of sources only move on, whichever worker's frame comes last."""
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aggregator.run import join
+from services.counters import SourcePosition
+from services.frames import (
+    EVENT_COLUMNS,
+    REJECTED_COLUMNS,
+    VERSION,
+    Frame,
+    FrameHeader,
+    FrameSource,
+    ReceivedRun,
+    no_rows,
+)
+from services.identifiers import FrameOffset
+
+TOPIC = "usage.events"
+SOURCE = (TOPIC, 0)
+
+
+def frame_of(
+    partitions: int, next_offset: int = 0, read_up_to_ms: int | None = None, received: tuple[ReceivedRun, ...] = ()
+) -> Frame:
+    source = FrameSource(
+        topic=TOPIC,
+        partition=0,
+        first_offset=0,
+        next_offset=next_offset,
+        received=sum(run.count for run in received),
+        rejected=0,
+        read_up_to_ms=read_up_to_ms,
+    )
+    header = FrameHeader(
+        version=VERSION,
+        frame_id=1,
+        fingerprint="f",
+        source_partitions={TOPIC: partitions},
+        sources=(source,),
+        received=received,
+    )
+    return Frame(header=header, strings=(), events=no_rows(EVENT_COLUMNS), rejected=no_rows(REJECTED_COLUMNS))
+
+
+@pytest.mark.parametrize(
+    ("counts", "known", "grown"),
+    [
+        ([5, 4], {}, {TOPIC: 5}),
+        ([4], {TOPIC: 5}, {}),
+        ([4, 5, 4], {TOPIC: 4}, {TOPIC: 5}),
+        ([0], {TOPIC: 4}, {}),
+        ([4], {TOPIC: 4}, {}),
+    ],
+)
+def test_a_worker_that_has_not_heard_of_a_new_partition_takes_none_away(
+    counts: list[int], known: Mapping[str, int], grown: Mapping[str, int]
+) -> None:
+    run = join(FrameOffset(0), [frame_of(count) for count in counts], {}, known)
+    assert run.source_partitions == grown
+
+
+@given(st.lists(st.tuples(st.integers(0, 99), st.none() | st.integers(0, 99)), min_size=1, max_size=6))
+def test_a_position_never_goes_back(claims: list[tuple[int, int | None]]) -> None:
+    before = SourcePosition(next_offset=50, read_up_to_ms=50)
+    run = join(FrameOffset(0), [frame_of(1, *claim) for claim in claims], {SOURCE: before}, {})
+    after = run.positions.get(SOURCE, before)
+    assert after.next_offset == max(50, *(offset for offset, _ in claims))
+    assert after.read_up_to_ms == max([50, *(time for _, time in claims if time is not None)])
+
+
+def test_records_received_again_are_counted_once() -> None:
+    frames = [
+        frame_of(1, 10, received=(ReceivedRun(0, 0, 10, 7),)),
+        frame_of(1, 15, received=(ReceivedRun(0, 5, 10, 7),)),
+        frame_of(1, 12, received=(ReceivedRun(0, 5, 7, 7),)),
+    ]
+    run = join(FrameOffset(0), frames, {}, {})
+    assert sum(row.received for row in run.ledger) == 15
