@@ -2,6 +2,7 @@
 
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
@@ -45,11 +46,10 @@ def _lines(table: Path) -> list[str]:
 
 def _socket_inodes(pid: int) -> set[str]:
     found = set()
-    try:
-        for entry in os.scandir(f"/proc/{pid}/fd"):
-            target = str(Path(entry.path).readlink())
-            if target.startswith("socket:["):
-                found.add(target[8:-1])
-    except OSError:  # the process ended, or closed the file between the two calls
-        pass
+    with suppress(OSError), os.scandir(f"/proc/{pid}/fd") as entries:  # the process may have ended
+        for entry in entries:
+            with suppress(OSError):  # or closed the file since it was listed
+                target = str(Path(entry.path).readlink())
+                if target.startswith("socket:["):
+                    found.add(target[8:-1])
     return found
