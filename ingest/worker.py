@@ -16,23 +16,25 @@ import numpy as np
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from ingest.admission import Admission
 from ingest.answers import Answers
 from ingest.packing import Packer, PackingLimits, home_of
-from ingest.poll import Collector, Poll, RejectedRecord, Source
+from ingest.poll import Collector, Poll, Record, RejectedRecord, Source
 from services.clock import monotonic_s, now_ms
 from services.dead_letters import dead_letter_headers
 from services.frames import Column
 from services.health import HealthServer
 from services.identifiers import PartitionId
 from services.identity import fingerprint, identity_hasher
-from services.kafka import KafkaRefused, KafkaUnavailable, translated
+from services.kafka import KafkaRefused, KafkaUnavailable, compressing_batch, translated
 from services.settings import Settings
 from services.telemetry import Telemetry
 
 GROUP: Final = "tidemark-ingest"
-_LOG_APPEND_TIME: Final = 1
+LETTER_BYTES: Final = 2_000_000
+"""Largest dead letter that is kept as it is; a larger one came compressed, and is kept compressed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,17 +251,21 @@ class IngestWorker:
         )
         async with self._acknowledged(f"keeping a dead letter in {self._topics.dead_letters}"):
             if record.value is None and record.key is None:
-                await self._keep_empty(headers)
+                await self._keep_alone(self._producer.create_batch(), record, headers)
+            elif _size(record) > LETTER_BYTES:
+                await self._keep_alone(compressing_batch(), record, headers)
             else:
                 await self._producer.send_and_wait(
                     self._topics.dead_letters, value=record.value, key=record.key, headers=headers
                 )
         self._telemetry.count("tidemark_dead_letters_total", reason=str(letter.reason))
 
-    async def _keep_empty(self, headers: Sequence[tuple[str, bytes]]) -> None:
-        """Keep a record without key and value, which the client's `send` refuses by an assertion but Kafka takes."""
-        batch = self._producer.create_batch()
-        batch.append(timestamp=None, key=None, value=None, headers=headers)
+    async def _keep_alone(self, batch: BatchBuilder, record: Record, headers: Sequence[tuple[str, bytes]]) -> None:
+        """Keep a record in a batch of its own, for what the client's `send` refuses but Kafka takes.
+
+        That is a record without key and value, and one that came compressed and is larger than a request without.
+        """
+        batch.append(timestamp=None, key=record.key, value=record.value, headers=headers)
         partition = min(await self._producer.partitions_for(self._topics.dead_letters))
         await (await self._producer.send_batch(batch, self._topics.dead_letters, partition=partition))
 
@@ -286,6 +292,12 @@ class IngestWorker:
             self._log.warning("commit_refused", error=str(error))
         else:
             self._committed.update(mine)
+
+
+def _size(record: Record) -> int:
+    """Return the bytes of a record's key, value and headers."""
+    headers = sum(len(name.encode()) + len(value or b"") for name, value in record.headers)
+    return len(record.key or b"") + len(record.value or b"") + headers
 
 
 async def _all(sends: Iterable[Awaitable[None]]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
+from confluent_kafka import Producer
 
 from tests.support.pipeline import running_pipeline
 from tests.support.records import Record, produce, read_to_end
@@ -70,3 +71,27 @@ def test_a_good_event_of_exactly_the_brokers_limit_is_counted_where_that_is_allo
         asyncio.run(fill_the_limit(kafka.bootstrap, pipeline.topics["events"], good_event(), []))
         pipeline.catch_up()
         assert len(list(pipeline.export())) == 4
+
+
+def produce_compressed(bootstrap: str, topic: str, value: bytes) -> None:
+    producer = Producer({"bootstrap.servers": bootstrap, "compression.type": "gzip", "message.max.bytes": 64 * LIMIT})
+    producer.produce(topic, value)
+    assert producer.flush(30) == 0
+
+
+@pytest.mark.timeout(120)
+def test_a_record_larger_than_the_limit_that_came_compressed_is_kept_whole_and_the_worker_goes_on(
+    tmp_path: Path, kafka: Broker, redis_url: str
+) -> None:
+    large = b"rubbish " * LIMIT
+    with running_pipeline(tmp_path, kafka.bootstrap, redis_url) as pipeline:
+        topic = pipeline.topics["events"]
+        [ingest] = pipeline.pids("ingest")
+        produce_compressed(kafka.bootstrap, topic, large)
+        produce(kafka.bootstrap, topic, [Record(good_event())])
+        pipeline.catch_up()
+        [letter] = read_to_end(kafka.bootstrap, pipeline.topics["dead_letters"])
+        assert letter.value == large
+        assert letter.header("tidemark-reason") == "too_large"
+        assert pipeline.applied() == 2
+        assert pipeline.pids("ingest") == [ingest]
