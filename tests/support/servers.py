@@ -1,6 +1,6 @@
 """Which broker and which Redis the tests get on this machine, and why; `python -m tests.support.servers` starts both.
 
-Real servers first: a guarantee is tested on Apache Kafka and an installed Redis only. With TIDEMARK_TEST_REQUIRE_REAL=1
+Real servers first: a guarantee is tested on Apache Kafka and an installed Redis only. With REQUIRE_REAL_SERVERS=1
 (CI) a missing one is an error, never a skip.
 """
 
@@ -22,7 +22,7 @@ from tests.support.kafka_server import KafkaServer
 from tests.support.redis_server import RedisServer, bundled_valkey, installed_redis
 from tests.support.tansu_server import TansuServer, bundled_tansu
 
-REQUIRE_REAL = "TIDEMARK_TEST_REQUIRE_REAL"
+REQUIRE_REAL = "REQUIRE_REAL_SERVERS"
 
 
 class Running(Protocol):
