@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Awaitable, Coroutine
+from typing import Any, Final
 
 import structlog
 
@@ -22,6 +22,8 @@ from services.redis_counters import RedisCounterStore
 from services.settings import Settings, WrongSettings, load_settings
 from services.telemetry import Telemetry, configure_logs
 from services.topics import check_frames
+
+PART_STOP_S: Final = 6.0
 
 
 def main() -> int:
@@ -86,9 +88,17 @@ async def _work(
     finally:
         for task in (ended, *parts):
             task.cancel()
-        await owner.release()
-        await app.stop()
-        await probe.stop()
+        await _stop(owner.release(), app.stop(), probe.stop())
+
+
+async def _stop(*parts: Awaitable[None]) -> None:
+    """Stop one after the other; with Kafka away a part may wait for it for ever, and is left."""
+    for part in parts:
+        try:
+            async with asyncio.timeout(PART_STOP_S):
+                await part
+        except TimeoutError:
+            structlog.get_logger().warning("stopped_without_waiting", part=repr(part))
 
 
 def _task(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:

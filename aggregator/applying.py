@@ -31,7 +31,7 @@ from services.counters import (
 )
 from services.frames import Frame, WrongFrame, decode_frame
 from services.identifiers import FrameOffset, PartitionId
-from services.keyspace import epoch_prefix, ids_key
+from services.keyspace import epoch_prefix, ids_key, slot_prefix
 from services.lifecycle import Refused
 from services.telemetry import Telemetry
 
@@ -100,7 +100,7 @@ class PartitionApplier:
         self._max_items = shared.max_items
         self._retrying = shared.retrying
         self._telemetry = shared.telemetry
-        self._knowledge.forget(epoch_prefix(tag, state.epoch))
+        self._knowledge.forget(slot_prefix(tag))
         self._view: _View | None = _View(state, {})
         self._expected = FrameOffset(state.applied_offset + 1)
         self._queue: deque[Waiting] = deque()
@@ -279,7 +279,7 @@ class PartitionApplier:
         state = await self._retrying(lambda: self._store.state(self.partition))
         if state is None or state.applied_offset < self.acknowledged.applied_offset:
             raise self._lost(state)
-        self._knowledge.forget(epoch_prefix(self._tag, state.epoch))
+        self._knowledge.forget(slot_prefix(self._tag))
         return _View(state, {})
 
     async def _know_periods(self, view: _View, run: Run) -> bool:

@@ -5,12 +5,14 @@ partition's state is a function of these (design.md, invariant 3); the reads and
 doubt the partition is forgotten. Bounded: two halves, of which the older goes when the younger is full.
 """
 
-from typing import Final, Generic, TypeVar
+from collections.abc import Mapping
+from typing import Any, Final, Generic, TypeVar
 
 FIELDS_MAX: Final = 400_000
-"""Fields known of all partitions of a worker, some 150 bytes each."""
+"""Fields known of all partitions of a worker, some 150 bytes each; a long value counts as several."""
 
-_LOOK_EVERY: Final = 16
+_LOOK_EVERY: Final = 64
+_FIELD_BYTES: Final = 128
 
 Field = TypeVar("Field")
 Value = TypeVar("Value")
@@ -37,8 +39,8 @@ class Known(Generic[Field, Value]):
 
     def make_room(self) -> None:
         """Forget the older half if the younger one is full, and any hash that alone fills a quarter of it."""
-        if sum(map(len, self._young.values())) + len(self._young) > self._half:
-            self._old = {key: fields for key, fields in self._young.items() if len(fields) <= self._half // 4}
+        if sum(map(_weight, self._young.values())) > self._half:
+            self._old = {key: fields for key, fields in self._young.items() if _weight(fields) <= self._half // 4}
             self._young = {}
 
     def forget(self, prefix: str) -> None:
@@ -46,6 +48,12 @@ class Known(Generic[Field, Value]):
         for half in (self._young, self._old):
             for key in [key for key in half if key.startswith(prefix)]:
                 del half[key]
+
+
+def _weight(fields: Mapping[Any, object]) -> int:
+    """Return how many fields of usual length a hash amounts to, by one of its values."""
+    value = next(iter(fields.values()), None)
+    return 1 + len(fields) * (1 + len(value) // _FIELD_BYTES if isinstance(value, bytes) else 1)
 
 
 class Knowledge:
@@ -57,7 +65,7 @@ class Knowledge:
         self._runs = 0
 
     def make_room(self) -> None:
-        """Keep both within their bounds; call it after each run. It looks at all every 16th time."""
+        """Keep both within their bounds; call it after each run. It looks every 64th time."""
         self._runs += 1
         if self._runs % _LOOK_EVERY == 0:
             self.hashes.make_room()

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
@@ -136,11 +136,15 @@ class IngestWorker:
             )
             assigned = sorted(self._consumer.assignment(), key=lambda tp: (tp.topic, tp.partition))
             ends = {tp: await self._position(tp) for tp in assigned}
+            for tp in assigned:
+                if batch := records.get(tp):
+                    await self._report_lost(tp, batch[0].offset)
+        # A source that leaves and comes back begins where its next owner committed.
+        self._begun = {tp: at for tp, at in self._begun.items() if tp in ends}
         gathering = self._collector.begin()
         sources: list[Source] = []
         for tp in assigned:
-            batch: Sequence[ConsumerRecord[bytes | None, bytes | None]] = records.get(tp, [])
-            offsets, times = gathering.collect(len(sources), batch)
+            offsets, times = gathering.collect(len(sources), records.get(tp, []))
             sources.append(self._source(tp, offsets, times, ends[tp]))
         return self._pack(self._collector.poll(gathering, sources), {tp: ends[tp] for tp in assigned})
 
@@ -149,6 +153,21 @@ class IngestWorker:
             return int(await self._consumer.position(tp))
         except IllegalStateError:  # revoked since the poll; nothing of it is in this one
             return self._begun.get(tp, 0)
+
+    async def _report_lost(self, tp: TopicPartition, first_offset: int) -> None:
+        """Say so, and how many, when retention took records before they were read."""
+        expected = self._begun.get(tp)
+        if expected is None:
+            expected = await self._consumer.committed(tp)
+        if expected is None or first_offset <= expected:
+            return
+        begin = (await self._consumer.beginning_offsets([tp]))[tp]
+        lost = min(begin, first_offset) - expected
+        if lost > 0:
+            self._telemetry.count("tidemark_lost_records_total", lost, topic=tp.topic, partition=tp.partition)
+            self._log.error(
+                "records_lost_to_retention", topic=tp.topic, partition=tp.partition, records=lost, from_offset=expected
+            )
 
     def _source(self, tp: TopicPartition, offsets: Column, times: Column, end: int) -> Source:
         """Return one source partition's share, and move its begin and time on."""

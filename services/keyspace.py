@@ -102,6 +102,11 @@ def state_key(tag: str) -> str:
     return f"{PREFIX}{{{tag}}}:state"
 
 
+def slot_prefix(tag: str) -> str:
+    """Return what every key of one partition begins with."""
+    return f"{PREFIX}{{{tag}}}:"
+
+
 def epoch_prefix(tag: str, epoch: Epoch) -> str:
     """Return what every key of one epoch of one partition begins with."""
     return f"{PREFIX}{{{tag}}}:e{epoch}:"

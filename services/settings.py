@@ -133,7 +133,7 @@ class EventSettings(Group):
 
 
 class IngestSettings(Group):
-    max_poll_records: int = Field(20_000, ge=1, le=100_000)
+    max_poll_records: int = Field(20_000, ge=1, le=40_000)
     max_frame_events: int = Field(2_800, ge=1, le=4_000, description="7 ids and cells each stay under 20,000 a call")
     max_frame_bytes: int = Field(900_000, ge=10_000, le=1_000_000)
     heartbeat_interval: Duration = 1.0

@@ -71,6 +71,12 @@ METRICS: Final = (
         "role",
         "result",
     ),
+    _counter(
+        "tidemark_lost_records_total",
+        "Records of a source that its topic's retention took before ingest read them.",
+        "topic",
+        "partition",
+    ),
     _counter("tidemark_dead_letters_total", "Records kept as dead letters, by reason code.", "reason"),
     _counter(
         "tidemark_frames_total",
