@@ -1,0 +1,142 @@
+"""What the worker sends and commits, in which order, and what it leaves undone when an acknowledgement fails."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import MessageSizeTooLargeError
+
+from ingest.worker import IngestWorker
+from services.frames import decode_frame
+from services.health import HealthServer
+from services.kafka import KafkaRefused, KafkaUnavailable
+from services.settings import Settings, load_settings
+from services.telemetry import Telemetry
+from tests.support.log_of_frames import FakeRecord
+from tests.unit.ingest.good_events import TIME_MS, compact, event
+
+SOURCE = TopicPartition("usage.events", 0)
+Log = list[tuple[str, Any]]
+
+
+class OnePoll:
+    """A consumer with one poll of records; it sets `stop` once that is read."""
+
+    def __init__(self, records: Sequence[FakeRecord], log: Log, stop: asyncio.Event) -> None:
+        self._records = list(records)
+        self._log = log
+        self._stop = stop
+        self._end = len(records)
+
+    async def getmany(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[FakeRecord]]:
+        self._stop.set()
+        records, self._records = self._records, []
+        return {SOURCE: records}
+
+    def assignment(self) -> set[TopicPartition]:
+        return {SOURCE}
+
+    async def position(self, tp: TopicPartition) -> int:
+        return self._end
+
+    async def committed(self, tp: TopicPartition) -> int | None:
+        return None
+
+    def highwater(self, tp: TopicPartition) -> int:
+        return self._end
+
+    def last_poll_timestamp(self, tp: TopicPartition) -> int:
+        return TIME_MS
+
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        return {0}
+
+    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+        self._log.append(("commit", offsets))
+
+
+class Acknowledging:
+    """A producer that acknowledges all but what is sent to `failing`, and notes what it was asked to send."""
+
+    def __init__(self, log: Log, failing: str | None = None, silent: str | None = None) -> None:
+        self._log = log
+        self._failing = failing
+        self._silent = silent
+        self.sent: dict[str, list[bytes]] = defaultdict(list)
+
+    async def send_and_wait(self, topic: str, value: bytes, **_: Any) -> None:
+        self.sent[topic].append(value)
+        if topic == self._silent:
+            await asyncio.Event().wait()
+        await asyncio.sleep(0)
+        if topic == self._failing:
+            raise MessageSizeTooLargeError("too large")
+        self._log.append(("acknowledged", topic))
+
+
+def settings(**ingest: object) -> Settings:
+    return load_settings({"topics": {"frames_partitions": 2}, "ingest": {"max_frame_events": 2, **ingest}})
+
+
+async def work(
+    records: Sequence[FakeRecord], log: Log, producer: Acknowledging, with_settings: Settings | None = None
+) -> None:
+    stop, telemetry = asyncio.Event(), Telemetry("ingest")
+    worker = IngestWorker(
+        with_settings or settings(),
+        cast(AIOKafkaConsumer, OnePoll(records, log, stop)),
+        cast(AIOKafkaProducer, producer),
+        telemetry,
+        HealthServer(telemetry),
+    )
+    await worker.run(stop)
+
+
+RECORDS = [
+    *(FakeRecord(offset=at, timestamp=TIME_MS, value=compact(event(id=f"e-{at}"))) for at in range(7)),
+    FakeRecord(offset=7, timestamp=TIME_MS, value=b"rubbish"),
+]
+
+
+async def test_offsets_are_committed_once_every_dead_letter_and_then_every_frame_is_acknowledged() -> None:
+    log: Log = []
+    producer = Acknowledging(log)
+    await work(RECORDS, log, producer)
+    acknowledged = [topic for what, topic in log if what == "acknowledged"]
+    assert acknowledged[0] == "usage.dead-letters"
+    assert acknowledged.count("usage.frames") >= 4
+    assert log[-1] == ("commit", {SOURCE: 8})
+    assert [what for what, _ in log].count("commit") == 1
+    frames = [decode_frame(value) for value in producer.sent["usage.frames"]]
+    assert sum(frame.event_count for frame in frames) == 7
+
+
+@pytest.mark.parametrize("topic", ["usage.frames", "usage.dead-letters"])
+async def test_nothing_is_committed_after_a_failure(topic: str) -> None:
+    log: Log = []
+    producer = Acknowledging(log, failing=topic)
+    with pytest.raises(KafkaRefused, match="too large"):
+        await work(RECORDS, log, producer)
+    assert [what for what, _ in log if what == "commit"] == []
+
+
+async def test_no_frame_follows_one_of_its_partition_that_failed_nor_any_a_dead_letter_that_did() -> None:
+    producer = Acknowledging([], failing="usage.frames")
+    with pytest.raises(KafkaRefused):
+        await work(RECORDS, [], producer)
+    assert len(producer.sent["usage.frames"]) <= 2
+    producer = Acknowledging([], failing="usage.dead-letters")
+    with pytest.raises(KafkaRefused):
+        await work(RECORDS, [], producer)
+    assert producer.sent["usage.frames"] == []
+
+
+async def test_a_frame_that_is_never_acknowledged_ends_the_worker_with_what_it_waited_for() -> None:
+    log: Log = []
+    producer = Acknowledging(log, silent="usage.frames")
+    with pytest.raises(KafkaUnavailable, match=r"sending a frame to partition \d of usage.frames: not acknowledged"):
+        await work(RECORDS, log, producer, settings(delivery_timeout="50ms"))
+    assert [what for what, _ in log if what == "commit"] == []
