@@ -16,7 +16,7 @@ from tests.support.servers import Broker, Redis, start_redis
 
 pytestmark = [pytest.mark.e2e, pytest.mark.guarantee, pytest.mark.slow]
 
-LINES = 80_000
+LINES = 115_851
 RATE = 4_000
 RECOVERY_SECONDS = 40
 
