@@ -12,9 +12,10 @@ from typing import Final
 
 import structlog
 
+from aggregator.branch import Keeping, Place
 from aggregator.dedup import Generation, periods_of, read_period
 from aggregator.errors import LostWrites
-from aggregator.folding import Fold, Folded, Keeping
+from aggregator.folding import Fold, Folded
 from aggregator.known import Knowledge
 from aggregator.retrying import Retrying
 from aggregator.run import Run, join
@@ -211,11 +212,13 @@ class PartitionApplier:
         fold = Fold(
             run,
             epoch=view.state.epoch,
-            prefix=epoch_prefix(self._tag, view.state.epoch),
             periods=view.periods,
-            keeping=self._keeping,
-            knowledge=self._knowledge,
-            now_s=now_ms() // 1000,
+            place=Place(
+                prefix=epoch_prefix(self._tag, view.state.epoch),
+                keeping=self._keeping,
+                knowledge=self._knowledge,
+                now_s=now_ms() // 1000,
+            ),
         )
         if len(run):
             self._items_an_event = fold.items / len(run)

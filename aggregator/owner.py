@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 import structlog
 
 from aggregator.applying import PartitionApplier, Shared
+from aggregator.branch import Keeping
 from aggregator.errors import LostWrites
-from aggregator.folding import Keeping
 from aggregator.known import Knowledge
 from aggregator.log_probe import LogProbe
 from aggregator.retrying import Retrying

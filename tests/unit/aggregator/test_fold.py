@@ -9,8 +9,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aggregator.branch import Keeping, Place
 from aggregator.dedup import periods_of, read_period
-from aggregator.folding import Fold, Folded, Keeping
+from aggregator.folding import Fold, Folded
 from aggregator.known import Knowledge
 from aggregator.run import join
 from services.counter_codec import unpack
@@ -54,7 +55,8 @@ async def fold_one(store: MemoryCounterStore, frames: Sequence[bytes], knowledge
     near = sorted(periods_of(run))
     read = await store.read(PARTITION, ReadRequest(whole=[ids_key(PREFIX, period) for period in near]))
     periods = dict(zip(near, map(read_period, read.whole), strict=True))
-    fold = Fold(run, epoch=Epoch(1), prefix=PREFIX, periods=periods, keeping=FOR_EVER, knowledge=knowledge, now_s=0)
+    place = Place(prefix=PREFIX, keeping=FOR_EVER, knowledge=knowledge, now_s=0)
+    fold = Fold(run, epoch=Epoch(1), periods=periods, place=place)
     knowledge.hashes.make_room()
     knowledge.ordinals.make_room()
     folded = fold.finish(await store.read(PARTITION, fold.request))

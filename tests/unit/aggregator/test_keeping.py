@@ -2,8 +2,9 @@
 
 import pytest
 
+from aggregator.branch import Keeping, Place
 from aggregator.dedup import periods_of, read_period
-from aggregator.folding import Fold, Folded, Keeping
+from aggregator.folding import Fold, Folded
 from aggregator.known import Knowledge
 from aggregator.run import join
 from services.counters import NOTHING_APPLIED, Applied, PartitionState, ReadRequest
@@ -41,11 +42,8 @@ async def fold_two(second_at_s: int) -> Folded:
         fold = Fold(
             run,
             epoch=Epoch(1),
-            prefix=PREFIX,
             periods=dict(zip(near, map(read_period, read.whole), strict=True)),
-            keeping=KEEPING,
-            knowledge=knowledge,
-            now_s=now_s,
+            place=Place(prefix=PREFIX, keeping=KEEPING, knowledge=knowledge, now_s=now_s),
         )
         folded = fold.finish(await store.read(PARTITION, fold.request))
         assert await store.apply(PARTITION, folded.request) == Applied()
