@@ -1,14 +1,7 @@
-"""One partition's frames, applied in order: take what waits, fold, apply, until the answer is known.
+"""One partition's frames, applied in order: take what waits, fold, apply, until the answer is known."""
 
-The more frames wait, the more are folded together; when caught up each is applied at once.
-"""
-
-import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 import structlog
 
@@ -16,6 +9,7 @@ from aggregator.branch import Keeping, Place
 from aggregator.dedup import Generation, periods_of, read_period
 from aggregator.errors import LostWrites
 from aggregator.folding import Fold, Folded
+from aggregator.frame_queue import FrameQueue, Waiting
 from aggregator.known import Knowledge
 from aggregator.retrying import Retrying
 from aggregator.run import Run, join
@@ -30,32 +24,9 @@ from services.counters import (
     ReadRequest,
     WrongEpoch,
 )
-from services.frames import Frame, WrongFrame, decode_frame
 from services.identifiers import FrameOffset, PartitionId
 from services.keyspace import epoch_prefix, ids_key, slot_prefix
-from services.lifecycle import Refused
 from services.telemetry import Telemetry
-
-QUEUE_FRAMES: Final = 64
-"""Frames that wait for one partition before its log is read no further."""
-
-BEHIND_MS: Final = 5_000
-"""Age of what ingest has just read from which on the whole pipeline is catching up, and throughput beats latency."""
-
-PATIENCE_S: Final = 1.0
-"""How long a partition then waits for a full call."""
-
-_FIRST_GUESS_ITEMS: Final = 4.0
-"""Ids and cells an event brings, before the first run has shown it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A frame in the queue. `done` is called when it is applied."""
-
-    offset: FrameOffset
-    frame: Frame
-    done: Callable[[], object]
 
 
 @dataclass(slots=True)
@@ -103,87 +74,13 @@ class PartitionApplier:
         self._telemetry = shared.telemetry
         self._knowledge.forget(slot_prefix(tag))
         self._view: _View | None = _View(state, {})
-        self._expected = FrameOffset(state.applied_offset + 1)
-        self._queue: deque[Waiting] = deque()
-        self._changed = asyncio.Condition()
-        self._released = False
-        self._items_an_event = _FIRST_GUESS_ITEMS
+        self.queue = FrameQueue(partition, FrameOffset(state.applied_offset + 1), state.fingerprint, shared.max_items)
         self._log = structlog.get_logger().bind(partition=partition)
 
-    async def offer(self, offset: FrameOffset, value: bytes | None, done: Callable[[], object]) -> None:
-        """Take over the next frame of the log; waits while the queue is full.
-
-        A frame that was offered before is done at once; one that waits when the partition is released is dropped.
-
-        Raises:
-            LostWrites: a frame between the last one and this is missing.
-            Refused: the bytes are not a frame that this aggregator reads, or were made with another secret.
-        """
-        if offset < self._expected:
-            done()
-            return
-        if offset > self._expected:
-            raise LostWrites(
-                f"partition {self.partition}: frame {offset} came where {self._expected} was expected; restarting"
-                " reads on from what Redis holds"
-            )
-        frame = self._decode(offset, value)
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._released or len(self._queue) < QUEUE_FRAMES)
-            if self._released:
-                return
-            self._queue.append(Waiting(offset, frame, done))
-            self._expected = FrameOffset(offset + 1)
-            self._changed.notify_all()
-
-    async def release(self) -> None:
-        """Take nothing any more, and let go who waits in `offer`: the next assignment reads these frames again."""
-        async with self._changed:
-            self._released = True
-            self._changed.notify_all()
-
     async def run(self) -> None:
-        """Apply what is offered, for ever."""
+        """Apply what is offered to the queue, for ever."""
         while True:
-            async with self._changed:
-                await self._changed.wait_for(lambda: bool(self._queue))
-                if _is_behind(self._queue[-1].frame):
-                    await self._until_full()
-                frames = self._take()
-                self._changed.notify_all()
-            await self._apply_all(frames)
-
-    async def _until_full(self) -> None:
-        """Wait for more to fold together, as long as it does not matter when; holds the condition's lock."""
-        room = self._max_items / self._items_an_event
-
-        def is_full() -> bool:
-            return len(self._queue) == QUEUE_FRAMES or sum(each.frame.event_count for each in self._queue) >= room
-
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait_for(is_full), PATIENCE_S)
-
-    def _take(self) -> list[Waiting]:
-        """Return the frames that fit one call, at least one, by what an event brought lately."""
-        room = self._max_items / self._items_an_event
-        taken = [self._queue.popleft()]
-        room -= taken[0].frame.event_count
-        while self._queue and self._queue[0].frame.event_count <= room:
-            taken.append(self._queue.popleft())
-            room -= taken[-1].frame.event_count
-        return taken
-
-    def _decode(self, offset: FrameOffset, value: bytes | None) -> Frame:
-        try:
-            frame = decode_frame(value)
-        except WrongFrame as error:
-            raise Refused(f"partition {self.partition}, offset {offset}: {error}") from error
-        if frame.header.fingerprint != self.acknowledged.fingerprint:
-            raise Refused(
-                f"partition {self.partition}, offset {offset}: the frame was made with another"
-                " events.identity_secret; give ingest and aggregator the secret that the counters were made with"
-            )
-        return frame
+            await self._apply_all(await self.queue.take())
 
     async def _apply_all(self, frames: Sequence[Waiting]) -> None:
         waiting = list(frames)
@@ -221,7 +118,7 @@ class PartitionApplier:
             ),
         )
         if len(run):
-            self._items_an_event = fold.items / len(run)
+            self.queue.items_an_event = fold.items / len(run)
         if fold.items > self._max_items and len(waiting) > 1:
             return await self._apply_run(view, waiting[: len(waiting) // 2])
         planned = monotonic_s()
@@ -314,12 +211,6 @@ class PartitionApplier:
             f"partition {self.partition}: Redis holds {held}, but acknowledged frames up to"
             f" {self.acknowledged.applied_offset}: it lost writes; restarting applies them again from the log"
         )
-
-
-def _is_behind(frame: Frame) -> bool:
-    """Return whether the frame's writer reads records that came long ago."""
-    times = [source.read_up_to_ms for source in frame.header.sources if source.read_up_to_ms is not None]
-    return bool(times) and now_ms() - min(times) > BEHIND_MS
 
 
 def _progress(run: Run, view: _View) -> ApplyRequest:

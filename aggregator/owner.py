@@ -99,7 +99,7 @@ class Owner:
         await asyncio.gather(*tasks, return_exceptions=True)
         # The one feeder of all partitions may wait for room in a queue that nobody empties now.
         for applier in appliers:
-            await applier.release()
+            await applier.queue.release()
 
     async def offer(
         self, partition: PartitionId, offset: FrameOffset, value: bytes | None, done: Callable[[], object]
@@ -109,7 +109,7 @@ class Owner:
         if applier is None:
             return
         try:
-            await applier.offer(offset, value, done)
+            await applier.queue.offer(offset, value, done)
         except Refused as error:
             self.fail(error)
 

@@ -7,52 +7,29 @@ worker with nothing committed after it: the records are read again, and the dedu
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
-from aiokafka.producer.message_accumulator import BatchBuilder
 
 from ingest.admission import Admission
 from ingest.answers import Answers
 from ingest.packing import Packer, PackingLimits, home_of
-from ingest.poll import Collector, Poll, Record, RejectedRecord, Source
+from ingest.poll import Collector, Poll, Source
+from ingest.sending import Packed, Sender
 from services.clock import monotonic_s, now_ms
-from services.dead_letters import dead_letter_headers
 from services.frames import Column
 from services.health import HealthServer
 from services.identifiers import PartitionId
 from services.identity import fingerprint, identity_hasher
-from services.kafka import KafkaRefused, KafkaUnavailable, compressing_batch, translated
+from services.kafka import KafkaRefused, translated
 from services.settings import Settings
 from services.telemetry import Telemetry
 
 GROUP: Final = "tidemark-ingest"
-LETTER_BYTES: Final = 2_000_000
-"""Largest dead letter that is kept as it is; a larger one came compressed, and is kept compressed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Packed:
-    """A poll, ready to be sent.
-
-    Attributes:
-        letters: its dead letters.
-        frames: each partition's frames, in order.
-        events: accepted events.
-        positions: what to commit once all is acknowledged.
-    """
-
-    letters: Sequence[RejectedRecord]
-    sources: Sequence[Source]
-    frames: Mapping[PartitionId, Sequence[bytes]]
-    events: int
-    positions: Mapping[TopicPartition, int]
 
 
 class IngestWorker:
@@ -75,7 +52,7 @@ class IngestWorker:
         self._ingest = settings.ingest
         self._topics = settings.topics
         self._consumer = consumer
-        self._producer = producer
+        self._sender = Sender(settings, producer, telemetry)
         self._telemetry = telemetry
         self._health = health
         self._log = structlog.get_logger()
@@ -235,64 +212,10 @@ class IngestWorker:
         )
 
     async def _send(self, packed: Packed) -> None:
-        """Send a poll's dead letters, then its frames, then commit; each once the one before is acknowledged."""
-        rejected_at_ms = now_ms()
-        await _all(self._send_letter(letter, packed.sources, rejected_at_ms) for letter in packed.letters)
-        await _all(self._send_frames(partition, frames) for partition, frames in packed.frames.items())
-        if packed.events:
-            self._telemetry.count("tidemark_events_total", packed.events, result="accepted")
-        if packed.letters:
-            self._telemetry.count("tidemark_events_total", len(packed.letters), result="dead_lettered")
+        """Send a poll, then commit its offsets."""
+        await self._sender.send(packed)
         await self._commit(packed.positions)
         self._health.ready("kafka")
-
-    @asynccontextmanager
-    async def _acknowledged(self, doing: str) -> AsyncIterator[None]:
-        """Bound the wait for an acknowledgement: an idempotent producer would send again for ever."""
-        limit_s = self._ingest.delivery_timeout
-        try:
-            with translated(doing):
-                async with asyncio.timeout(limit_s):
-                    yield
-        except TimeoutError as error:
-            raise KafkaUnavailable(f"{doing}: not acknowledged for {limit_s:g} s; it is read again") from error
-
-    async def _send_letter(self, letter: RejectedRecord, sources: Sequence[Source], rejected_at_ms: int) -> None:
-        source, record = sources[letter.source], letter.record
-        headers = dead_letter_headers(
-            record.headers,
-            reason=letter.reason,
-            field=letter.field,
-            topic=source.topic,
-            partition=source.partition,
-            offset=record.offset,
-            rejected_at_ms=rejected_at_ms,
-        )
-        async with self._acknowledged(f"keeping a dead letter in {self._topics.dead_letters}"):
-            if record.value is None and record.key is None:
-                await self._keep_alone(self._producer.create_batch(), record, headers)
-            elif _size(record) > LETTER_BYTES:
-                await self._keep_alone(compressing_batch(), record, headers)
-            else:
-                await self._producer.send_and_wait(
-                    self._topics.dead_letters, value=record.value, key=record.key, headers=headers
-                )
-        self._telemetry.count("tidemark_dead_letters_total", reason=str(letter.reason))
-
-    async def _keep_alone(self, batch: BatchBuilder, record: Record, headers: Sequence[tuple[str, bytes]]) -> None:
-        """Keep a record in a batch of its own, for what the client's `send` refuses but Kafka takes.
-
-        That is a record without key and value, and one that came compressed and is larger than a request without.
-        """
-        batch.append(timestamp=None, key=record.key, value=record.value, headers=headers)
-        partition = min(await self._producer.partitions_for(self._topics.dead_letters))
-        await (await self._producer.send_batch(batch, self._topics.dead_letters, partition=partition))
-
-    async def _send_frames(self, partition: PartitionId, frames: Sequence[bytes]) -> None:
-        for frame in frames:
-            self._telemetry.observe("tidemark_frame_bytes", len(frame))
-            async with self._acknowledged(f"sending a frame to partition {partition} of {self._topics.frames}"):
-                await self._producer.send_and_wait(self._topics.frames, value=frame, partition=partition)
 
     async def _commit(self, positions: Mapping[TopicPartition, int]) -> None:
         moved = {tp: at for tp, at in positions.items() if self._committed.get(tp) != at}
@@ -311,20 +234,6 @@ class IngestWorker:
             self._log.warning("commit_refused", error=str(error))
         else:
             self._committed.update(mine)
-
-
-def _size(record: Record) -> int:
-    """Return the bytes of a record's key, value and headers."""
-    headers = sum(len(name.encode()) + len(value or b"") for name, value in record.headers)
-    return len(record.key or b"") + len(record.value or b"") + headers
-
-
-async def _all(sends: Iterable[Awaitable[None]]) -> None:
-    """Wait for all of them; the first failure is raised once the others have ended."""
-    outcomes = await asyncio.gather(*sends, return_exceptions=True)
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
-            raise outcome
 
 
 async def _until(stop: asyncio.Event, seconds: float) -> None:

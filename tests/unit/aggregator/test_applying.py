@@ -75,7 +75,7 @@ async def apply_all(store: MemoryCounterStore, frames: Sequence[bytes]) -> None:
     done = asyncio.Event()
     running = asyncio.create_task(applier.run())
     for offset, frame in enumerate(frames):
-        await applier.offer(FrameOffset(offset), frame, done.set if offset == len(frames) - 1 else lambda: None)
+        await applier.queue.offer(FrameOffset(offset), frame, done.set if offset == len(frames) - 1 else lambda: None)
     waiting = asyncio.create_task(done.wait())
     try:
         await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED, timeout=30)
@@ -150,7 +150,7 @@ async def feed_slowly(store: MemoryCounterStore, frames: Sequence[bytes]) -> Non
 async def fed(applier: PartitionApplier, running: asyncio.Task[None], frames: Sequence[bytes]) -> AsyncIterator[int]:
     for offset, frame in enumerate(frames):
         done = asyncio.Event()
-        await applier.offer(FrameOffset(offset), frame, done.set)
+        await applier.queue.offer(FrameOffset(offset), frame, done.set)
         waiting = asyncio.create_task(done.wait())
         await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED, timeout=30)
         waiting.cancel()
@@ -164,9 +164,9 @@ async def test_a_frame_that_is_missing_from_the_stream_ends_the_worker(event_fra
     state = empty.partitions[0].state
     assert state is not None
     applier = applier_on(empty, state)
-    await applier.offer(FrameOffset(0), event_frames[0], lambda: None)
+    await applier.queue.offer(FrameOffset(0), event_frames[0], lambda: None)
     with pytest.raises(LostWrites, match="frame 2 came where 1 was expected"):
-        await applier.offer(FrameOffset(2), event_frames[2], lambda: None)
+        await applier.queue.offer(FrameOffset(2), event_frames[2], lambda: None)
 
 
 async def test_a_frame_offered_again_is_done_and_dropped(event_frames: list[bytes]) -> None:
@@ -175,7 +175,7 @@ async def test_a_frame_offered_again_is_done_and_dropped(event_frames: list[byte
     state = store.partitions[0].state
     assert state is not None
     done = asyncio.Event()
-    await applier_on(store, state).offer(FrameOffset(0), event_frames[0], done.set)
+    await applier_on(store, state).queue.offer(FrameOffset(0), event_frames[0], done.set)
     assert done.is_set()
 
 
@@ -185,4 +185,4 @@ async def test_a_frame_of_another_version_or_secret_is_refused() -> None:
     assert state is not None
     assert state.fingerprint == FINGERPRINT
     with pytest.raises(Refused, match="not a frame"):
-        await applier_on(empty, state).offer(FrameOffset(0), b"rubbish", lambda: None)
+        await applier_on(empty, state).queue.offer(FrameOffset(0), b"rubbish", lambda: None)

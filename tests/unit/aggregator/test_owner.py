@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aggregator.applying import QUEUE_FRAMES
+from aggregator.frame_queue import QUEUE_FRAMES
 from aggregator.log_probe import LogProbe
 from aggregator.owner import Owner
 from aggregator.retrying import Retrying

@@ -1,0 +1,139 @@
+"""The frames of one partition that wait to be applied, and how many of them go together.
+
+The more frames wait, the more are folded together; when caught up each is handed out at once.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from aggregator.errors import LostWrites
+from services.clock import now_ms
+from services.frames import Frame, WrongFrame, decode_frame
+from services.identifiers import FrameOffset, PartitionId
+from services.lifecycle import Refused
+
+QUEUE_FRAMES: Final = 64
+"""Frames that wait for one partition before its log is read no further."""
+
+BEHIND_MS: Final = 5_000
+"""Age of what ingest has just read from which on the whole pipeline is catching up, and throughput beats latency."""
+
+PATIENCE_S: Final = 1.0
+"""How long a partition then waits for a full call."""
+
+_FIRST_GUESS_ITEMS: Final = 4.0
+"""Ids and cells an event brings, before the first run has shown it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A frame in the queue. `done` is called when it is applied."""
+
+    offset: FrameOffset
+    frame: Frame
+    done: Callable[[], object]
+
+
+class FrameQueue:
+    """Takes frames in the order of the log and hands them out in runs.
+
+    Args:
+        expected: offset of the first frame.
+        fingerprint: of the identity secret that the counters were made with.
+        max_items: ids and cells that one script call may hold.
+    """
+
+    def __init__(self, partition: PartitionId, expected: FrameOffset, fingerprint: str, max_items: int) -> None:
+        self._partition = partition
+        self._expected = expected
+        self._fingerprint = fingerprint
+        self._max_items = max_items
+        self._queue: deque[Waiting] = deque()
+        self._changed = asyncio.Condition()
+        self._released = False
+        self.items_an_event = _FIRST_GUESS_ITEMS
+        """Ids and cells that an event brought lately."""
+
+    async def offer(self, offset: FrameOffset, value: bytes | None, done: Callable[[], object]) -> None:
+        """Take over the next frame of the log; waits while the queue is full.
+
+        A frame that was offered before is done at once; one that waits when the partition is released is dropped.
+
+        Raises:
+            LostWrites: a frame between the last one and this is missing.
+            Refused: the bytes are not a frame that this aggregator reads, or were made with another secret.
+        """
+        if offset < self._expected:
+            done()
+            return
+        if offset > self._expected:
+            raise LostWrites(
+                f"partition {self._partition}: frame {offset} came where {self._expected} was expected; restarting"
+                " reads on from what Redis holds"
+            )
+        frame = self._decode(offset, value)
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._released or len(self._queue) < QUEUE_FRAMES)
+            if self._released:
+                return
+            self._queue.append(Waiting(offset, frame, done))
+            self._expected = FrameOffset(offset + 1)
+            self._changed.notify_all()
+
+    async def release(self) -> None:
+        """Take nothing any more, and let go who waits in `offer`: the next assignment reads these frames again."""
+        async with self._changed:
+            self._released = True
+            self._changed.notify_all()
+
+    async def take(self) -> list[Waiting]:
+        """Wait for frames and return those that go together, at least one."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: bool(self._queue))
+            if _is_behind(self._queue[-1].frame):
+                await self._until_full()
+            taken = self._take()
+            self._changed.notify_all()
+            return taken
+
+    async def _until_full(self) -> None:
+        """Wait for more to fold together, as long as it does not matter when; holds the condition's lock."""
+        room = self._max_items / self.items_an_event
+
+        def is_full() -> bool:
+            return len(self._queue) == QUEUE_FRAMES or sum(each.frame.event_count for each in self._queue) >= room
+
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait_for(is_full), PATIENCE_S)
+
+    def _take(self) -> list[Waiting]:
+        """Return the frames that fit one call, at least one, by what an event brought lately."""
+        room = self._max_items / self.items_an_event
+        taken = [self._queue.popleft()]
+        room -= taken[0].frame.event_count
+        while self._queue and self._queue[0].frame.event_count <= room:
+            taken.append(self._queue.popleft())
+            room -= taken[-1].frame.event_count
+        return taken
+
+    def _decode(self, offset: FrameOffset, value: bytes | None) -> Frame:
+        try:
+            frame = decode_frame(value)
+        except WrongFrame as error:
+            raise Refused(f"partition {self._partition}, offset {offset}: {error}") from error
+        if frame.header.fingerprint != self._fingerprint:
+            raise Refused(
+                f"partition {self._partition}, offset {offset}: the frame was made with another"
+                " events.identity_secret; give ingest and aggregator the secret that the counters were made with"
+            )
+        return frame
+
+
+def _is_behind(frame: Frame) -> bool:
+    """Return whether the frame's writer reads records that came long ago."""
+    times = [source.read_up_to_ms for source in frame.header.sources if source.read_up_to_ms is not None]
+    return bool(times) and now_ms() - min(times) > BEHIND_MS
