@@ -22,7 +22,7 @@ QUEUE_FRAMES: Final = 64
 BEHIND_MS: Final = 5_000
 """Age of what ingest has just read from which on the whole pipeline is catching up, and throughput beats latency."""
 
-PATIENCE_S: Final = 1.0
+PATIENCE_S: Final = 2.0
 """How long a partition then waits for a full call."""
 
 _FIRST_GUESS_ITEMS: Final = 4.0
@@ -105,7 +105,11 @@ class FrameQueue:
         room = self._max_items / self.items_an_event
 
         def is_full() -> bool:
-            return len(self._queue) == QUEUE_FRAMES or sum(each.frame.event_count for each in self._queue) >= room
+            return (
+                len(self._queue) == QUEUE_FRAMES
+                or sum(each.frame.event_count for each in self._queue) >= room
+                or not _is_behind(self._queue[-1].frame)
+            )
 
         with suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait_for(is_full), PATIENCE_S)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from aggregator.rows import distinct_rows
 from aggregator.run import Run, Source
 from services.counter_codec import Matrix, pack, unpack
 from services.keyspace import ledger_key
@@ -34,7 +35,8 @@ class Tally:
 
 def rows_of(run: Run) -> list[tuple[Source, int]]:
     """Return the ledger rows that a run touches, whatever its events turn out to be."""
-    pairs = np.unique(np.stack([run.source, run.broker_hour], axis=1), axis=0).tolist() if len(run) else []
+    first = distinct_rows([run.source, run.broker_hour]).first
+    pairs = zip(run.source[first].tolist(), run.broker_hour[first].tolist(), strict=True)
     rows = {(run.sources[source], hour) for source, hour in pairs}
     return sorted(rows | {(row.source, row.hour) for row in run.ledger})
 
@@ -52,9 +54,10 @@ def tally(run: Run, rows: Sequence[tuple[Source, int]], copied: Mask) -> Tally:
     place = {row: at for at, row in enumerate(rows)}
     numbers = np.zeros((len(rows), COUNTERS_PER_PRODUCT_MAX), dtype=np.int64)
     outcome = np.where(copied, np.where(run.redelivered, 3, 2), 1)
-    keys, counts = np.unique(np.stack([run.source, run.broker_hour, outcome], axis=1), axis=0, return_counts=True)
-    for (source, hour, entry), count in zip(keys.tolist(), counts.tolist(), strict=True):
-        numbers[place[run.sources[source], hour], entry] += count
-    for row in run.ledger:
-        numbers[place[row.source, row.hour], :5] += (row.received, 0, 0, row.redelivered, row.dead_lettered)
+    distinct = distinct_rows([run.source, run.broker_hour, outcome])
+    for row, count in zip(distinct.first.tolist(), distinct.counts.tolist(), strict=True):
+        ledger_row = place[run.sources[run.source[row]], int(run.broker_hour[row])]
+        numbers[ledger_row, outcome[row]] += count
+    for entry in run.ledger:
+        numbers[place[entry.source, entry.hour], :5] += (entry.received, 0, 0, entry.redelivered, entry.dead_lettered)
     return Tally(rows=rows, numbers=numbers)

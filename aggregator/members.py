@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aggregator.known import Known
+from aggregator.rows import distinct_rows
 from services.frames import Column
 from services.keyspace import COUNT_FIELD
 
@@ -48,9 +49,10 @@ def members(parents: Column, users: Column) -> Members:
         parents: (events, n) what names each event's parent.
         users: (events,) each event's user.
     """
-    names, parent_of_event = np.unique(parents, axis=0, return_inverse=True)
+    distinct = distinct_rows(list(parents.T))
+    names = parents[distinct.first]
     width = int(users.max(initial=0)) + 1
-    pairs, of_event = np.unique(parent_of_event.reshape(-1) * width + users, return_inverse=True)
+    pairs, of_event = np.unique(distinct.place * width + users, return_inverse=True)
     parent = pairs // width
     bounds = np.searchsorted(parent, np.arange(len(names) + 1)).tolist()
     return Members(of_event=of_event, users=pairs % width, parent=parent, parents=names, bounds=bounds)
