@@ -78,7 +78,7 @@ class Owner:
             await self.release()
             wanted = sorted(partitions)
             bounds = await self._probe.bounds(wanted)
-            states = {partition: await self._state(partition, bounds[partition][0]) for partition in wanted}
+            states = {partition: await self._state(partition, bounds[partition]) for partition in wanted}
             for partition, state in states.items():
                 await self._probe.check(partition, state, bounds[partition])
         except Exception as error:
@@ -161,11 +161,11 @@ class Owner:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.fail(error)
 
-    async def _state(self, partition: PartitionId, log_begin: int) -> PartitionState:
+    async def _state(self, partition: PartitionId, log: tuple[int, int]) -> PartitionState:
         """Return the partition's state, made when it has none and may have one."""
         state = await self._retrying(lambda: self._store.state(partition))
         if state is None:
-            state = await self._begin(partition, log_begin)
+            state = await self._begin(partition, log)
         if state.partitions != self._partitions:
             raise Refused(
                 f"the counters were made with {state.partitions} partitions of usage.frames, the settings say"
@@ -178,7 +178,8 @@ class Owner:
             )
         return state
 
-    async def _begin(self, partition: PartitionId, log_begin: int) -> PartitionState:
+    async def _begin(self, partition: PartitionId, log: tuple[int, int]) -> PartitionState:
+        log_begin, log_end = log
         async for key in self._store.keys(partition):
             # Another owner may have begun the partition since the look: an assignment that is just ending.
             if (begun := await self._retrying(lambda: self._store.state(partition))) is not None:
@@ -193,7 +194,15 @@ class Owner:
                 " usage cannot be counted again. Restore a backup of Redis, or start with"
                 " aggregator.allow_rebuild = true to count from there"
             )
-        self._log.info("partition_begun", partition=partition, first_offset=log_begin)
+        if log_end > log_begin:
+            self._log.warning(
+                "redis_is_empty_frames_are_folded_again",
+                partition=partition,
+                first_offset=log_begin,
+                end_offset=log_end,
+            )
+        else:
+            self._log.info("partition_begun", partition=partition, first_offset=log_begin)
         state = PartitionState(
             epoch=Epoch(1),
             applied_offset=FrameOffset(NOTHING_APPLIED + log_begin),
