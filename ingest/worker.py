@@ -48,7 +48,6 @@ class IngestWorker:
         telemetry: Telemetry,
         health: HealthServer,
     ) -> None:
-        self._settings = settings
         self._ingest = settings.ingest
         self._topics = settings.topics
         self._consumer = consumer

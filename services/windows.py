@@ -11,7 +11,6 @@ from typing import Final
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 HOURS_PER_DAY: Final = 24
-DAYS_PER_MONTH_MAX: Final = 31
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DATE: Final = date(1970, 1, 1)
 _MILLISECOND: Final = timedelta(milliseconds=1)
