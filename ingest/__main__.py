@@ -50,7 +50,7 @@ async def _work(settings: Settings, telemetry: Telemetry, health: HealthServer, 
     with translated("connecting to Kafka"):
         await producer.start()
         await consumer.start()
-    structlog.get_logger().info("started", group=GROUP, topic=settings.topics.events)
+    structlog.get_logger().info("started", group=GROUP, topics=[settings.topics.events, settings.topics.directory])
     try:
         await IngestWorker(settings, consumer, producer, telemetry, health).run(stop)
     except Exception:
@@ -67,6 +67,7 @@ def _consumer(settings: Settings) -> AIOKafkaConsumer:
     return make_consumer(
         settings.kafka,
         settings.topics.events,
+        settings.topics.directory,
         group_id=GROUP,
         partition_assignment_strategy=(RangePartitionAssignor,),
         session_timeout_ms=session_ms,

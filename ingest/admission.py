@@ -25,7 +25,7 @@ from ingest.time_reader import TimeReader
 from ingest.verdicts import AdmissionRules, Admitted, Rejected
 from services.dead_letters import Reason
 from services.event_rules import WrongTime, is_id_text, is_identity_text
-from services.events import ReceivedEvent, UnknownFields, received_decoder
+from services.events import ReceivedEvent, received_decoder
 
 __all__ = ["Admission", "Admitted", "Rejected"]
 
@@ -37,28 +37,14 @@ _new = tuple.__new__
 
 
 class Admission:
-    """Judges records one by one; remembers good ids and times, which changes no verdict.
+    """Judges records one by one; remembers good ids and times, which changes no verdict."""
 
-    Args:
-        unknown_fields: whether a field that the contract does not know is refused or passed over.
-        max_bytes: longest record.
-        max_age_ms: furthest that an event's time may lie behind its record's broker time; None: no limit.
-        max_ahead_ms: furthest that it may lie ahead.
-    """
-
-    def __init__(
-        self, unknown_fields: UnknownFields, max_bytes: int, max_age_ms: int | None, max_ahead_ms: int
-    ) -> None:
-        self._rules = AdmissionRules(
-            ignore_unknown=unknown_fields == "ignore",
-            max_bytes=max_bytes,
-            max_age_ms=max_age_ms,
-            max_ahead_ms=max_ahead_ms,
-        )
-        self._max_bytes = max_bytes
-        self._max_age_ms = NO_LIMIT_MS if max_age_ms is None else max_age_ms
-        self._max_ahead_ms = max_ahead_ms
-        self._decode = received_decoder(unknown_fields).decode
+    def __init__(self, rules: AdmissionRules) -> None:
+        self._rules = rules
+        self._max_bytes = rules.max_bytes
+        self._max_age_ms = NO_LIMIT_MS if rules.max_age_ms is None else rules.max_age_ms
+        self._max_ahead_ms = rules.max_ahead_ms
+        self._decode = received_decoder("ignore" if rules.ignore_unknown else "refuse").decode
         self._encode = msgspec.json.Encoder().encode
         self._time_ms = TimeReader().read_ms
         self._good_ids: set[str | None] = {None}

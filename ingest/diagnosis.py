@@ -90,6 +90,15 @@ def record_fault(value: bytes | None, rules: AdmissionRules) -> Rejected | None:
     return None
 
 
+def object_fault(value: bytes | None, rules: AdmissionRules) -> Rejected | None:
+    """Return the fault of the first two groups or the sixth, or None when the record holds one sound JSON object."""
+    try:
+        _check(lone_surrogate(_object(value, rules)), Reason.WRONG_TYPE)
+    except _Fault as fault:
+        return fault.rejected
+    return None
+
+
 def _object(value: bytes | None, rules: AdmissionRules) -> Members:
     """Return the record's object after the first two groups of checks."""
     parsed = _parsed(value, rules)

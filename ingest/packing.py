@@ -77,8 +77,9 @@ class Packer:
             if home_of(source.partition, self._limits.partitions) == partition
         ]
         rejected = np.flatnonzero(np.isin(poll.rejected["source"], at_home))
-        ranges = [(0, len(events) + len(rejected))]
-        share = _Share(poll, events, rejected)
+        directory = np.flatnonzero(poll.directory_partitions == partition)
+        share = _Share(poll, events, rejected, directory)
+        ranges = [(0, share.size)]
         first = share.begin()
         while ranges:
             start, end = ranges.pop()
@@ -104,7 +105,7 @@ class Packer:
         source_partitions: Mapping[str, int],
     ) -> Frame:
         poll = share.poll
-        events, rejected = share.rows(*rows)
+        events, rejected, directory = share.rows(*rows)
         strings, event_columns, rejected_columns = _localized(poll, events, rejected)
         final = rows[1] == share.size
         rejected_by_source = Counter(poll.rejected["source"][rejected].tolist())
@@ -131,26 +132,41 @@ class Packer:
             ),
             received=tuple(received),
         )
-        return Frame(header=header, strings=strings, events=event_columns, rejected=rejected_columns)
+        return Frame(
+            header=header,
+            strings=strings,
+            events=event_columns,
+            rejected=rejected_columns,
+            directory=[poll.directory[row] for row in directory.tolist()],
+        )
 
 
 class _Share:
-    """One partition's rows of a poll, events and dead letters together, in the order of their coordinates."""
+    """One partition's rows of a poll in the order of their coordinates: events, dead letters, directory events."""
 
-    def __init__(self, poll: Poll, events: Column, rejected: Column) -> None:
+    def __init__(self, poll: Poll, events: Column, rejected: Column, directory: Column) -> None:
         self.poll = poll
-        self.size = len(events) + len(rejected)
-        source = np.concatenate([poll.events["source"][events], poll.rejected["source"][rejected]])
-        offset = np.concatenate([poll.events["offset"][events], poll.rejected["offset"][rejected]])
-        order = np.lexsort((offset, source))
-        self._source, self._offset = source[order], offset[order]
-        self._is_event = order < len(events)
-        self._row = np.concatenate([events, rejected])[order]
+        self.size = len(events) + len(rejected) + len(directory)
+        changes = [poll.directory[row] for row in directory.tolist()]
+        coordinates = [
+            np.concatenate(
+                [
+                    poll.events[name][events],
+                    poll.rejected[name][rejected],
+                    np.array([getattr(change, name) for change in changes], dtype=np.int64),
+                ]
+            )
+            for name in ("source", "offset")
+        ]
+        order = np.lexsort(coordinates[::-1])
+        self._source, self._offset = (column[order] for column in coordinates)
+        self._part = np.repeat(np.arange(3), [len(events), len(rejected), len(directory)])[order]
+        self._row = np.concatenate([events, rejected, directory])[order]
 
-    def rows(self, start: int, end: int) -> tuple[Column, Column]:
-        """Return the rows of the event columns and of the rejected columns between two places."""
-        is_event, row = self._is_event[start:end], self._row[start:end]
-        return row[is_event], row[~is_event]
+    def rows(self, start: int, end: int) -> tuple[Column, Column, Column]:
+        """Return the rows of the event columns, the rejected columns and the directory between two places."""
+        part, row = self._part[start:end], self._row[start:end]
+        return row[part == 0], row[part == 1], row[part == 2]
 
     def begin(self) -> list[int]:
         return [source.first_offset for source in self.poll.sources]

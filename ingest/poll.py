@@ -13,11 +13,21 @@ import msgspec
 import numpy as np
 
 from ingest.admission import Admission, Admitted, Rejected
+from ingest.directory_admission import DirectoryAdmission
 from services.dead_letters import Reason
+from services.directory_records import DirectoryChange
 from services.events import text_names
-from services.frames import COUNTER_COLUMNS, EVENT_COLUMNS, REJECTED_COLUMNS, Column, no_rows
+from services.frames import (
+    COUNTER_COLUMNS,
+    EVENT_COLUMNS,
+    REJECTED_COLUMNS,
+    Column,
+    DirectoryRow,
+    directory_row,
+    no_rows,
+)
 from services.identifiers import PartitionId
-from services.keyspace import partition_of
+from services.keyspace import partition_of, partition_of_unit, unit_of
 from services.metrics_contract import PRODUCTS
 
 STRINGS_MAX: Final = 200_000
@@ -81,6 +91,8 @@ class Poll:
         events, rejected: column name -> int64 array; rows in the order of source and offset.
         partitions: the frames partition of each event.
         letters: the rejected records themselves.
+        directory: the accepted directory events, in the order of source and offset.
+        directory_partitions: the frames partition of each of them.
     """
 
     sources: Sequence[Source]
@@ -89,19 +101,28 @@ class Poll:
     rejected: Mapping[str, Column]
     partitions: Column
     letters: Sequence[RejectedRecord]
+    directory: Sequence[DirectoryRow]
+    directory_partitions: Column
 
 
 class Collector:
     """Checks the records of polls and gathers their columns.
 
     Args:
-        admission: decides what is accepted.
+        admission, directory: decide what is accepted of usage and of directory events.
         identity_hash: (organization, source, id) -> 8 bytes.
         partitions: P.
     """
 
-    def __init__(self, admission: Admission, identity_hash: Callable[[str, str, str], bytes], partitions: int) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        directory: DirectoryAdmission,
+        identity_hash: Callable[[str, str, str], bytes],
+        partitions: int,
+    ) -> None:
         self._admit = admission.admit
+        self._admit_directory = directory.admit
         self._identity_hash = identity_hash
         self._partitions = partitions
         self._places = _new_places()
@@ -109,7 +130,7 @@ class Collector:
     def begin(self) -> "Gathering":
         if len(self._places) > STRINGS_MAX:
             self._places = _new_places()
-        return Gathering(self._admit, self._identity_hash, self._places)
+        return Gathering(self._admit, self._admit_directory, self._identity_hash, self._places)
 
     def poll(self, gathering: "Gathering", sources: Sequence[Source]) -> Poll:
         """Return what was gathered; `sources` in the order in which they were gathered."""
@@ -122,6 +143,14 @@ class Collector:
             rejected=rejected,
             partitions=self._partitions_of(events["organization"], strings),
             letters=gathering.letters,
+            directory=gathering.directory,
+            directory_partitions=np.array(
+                [
+                    partition_of_unit(unit_of(row.thing, row.organization), self._partitions)
+                    for row in gathering.directory
+                ],
+                dtype=np.int64,
+            ),
         )
 
     def _partitions_of(self, organizations: Column, strings: Sequence[str]) -> Column:
@@ -139,15 +168,18 @@ class Gathering:
     def __init__(
         self,
         admit: Callable[[bytes | None, int, Sequence[tuple[str, bytes]]], Admitted | Rejected],
+        admit_directory: Callable[[bytes | None, int, Sequence[tuple[str, bytes]]], DirectoryChange | Rejected],
         identity_hash: Callable[[str, str, str], bytes],
         places: defaultdict[str, int],
     ) -> None:
         self._admit = admit
+        self._admit_directory = admit_directory
         self._identity_hash = identity_hash
         self._places = places
         self._admitted: list[Admitted] = []
         self._coordinates: list[tuple[Column, Column, Column]] = []
         self.letters: list[RejectedRecord] = []
+        self.directory: list[DirectoryRow] = []
 
     def collect(self, source: int, records: Sequence[Record]) -> tuple[Column, Column]:
         """Check the records of one source partition, in order; return the offsets and broker times of all of them."""
@@ -159,14 +191,26 @@ class Gathering:
                 accept(outcome)
             else:
                 refused.append(at)
-                self.letters.append(
-                    RejectedRecord(source=source, record=record, reason=outcome.reason, field=outcome.field)
-                )
-        offsets = np.array([record.offset for record in records], dtype=np.int64)
-        times = np.array([record.timestamp for record in records], dtype=np.int64)
+                self._reject(source, record, outcome)
+        offsets, times = _offsets_and_times(records)
         accepted = np.delete(np.arange(len(records)), refused)
         self._coordinates.append((np.full(len(accepted), source), offsets[accepted], times[accepted]))
         return offsets, times
+
+    def collect_directory(self, source: int, records: Sequence[Record]) -> tuple[Column, Column]:
+        """Check the records of the directory's partition; the same."""
+        for record in records:
+            outcome = self._admit_directory(record.value, record.timestamp, record.headers)
+            if isinstance(outcome, Rejected):
+                self._reject(source, record, outcome)
+            else:
+                self.directory.append(
+                    directory_row(outcome, source=source, offset=record.offset, broker_ms=record.timestamp)
+                )
+        return _offsets_and_times(records)
+
+    def _reject(self, source: int, record: Record, why: Rejected) -> None:
+        self.letters.append(RejectedRecord(source=source, record=record, reason=why.reason, field=why.field))
 
     def event_columns(self) -> dict[str, Column]:
         """Return the accepted events' columns, strings pointing into the collector's."""
@@ -220,6 +264,13 @@ class Gathering:
         ]
         matrix = np.array(rows, dtype=np.int64)
         return {name: matrix[:, at] for at, name in enumerate(REJECTED_COLUMNS)}
+
+
+def _offsets_and_times(records: Sequence[Record]) -> tuple[Column, Column]:
+    return (
+        np.array([record.offset for record in records], dtype=np.int64),
+        np.array([record.timestamp for record in records], dtype=np.int64),
+    )
 
 
 def _new_places() -> defaultdict[str, int]:

@@ -17,9 +17,11 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from ingest.admission import Admission
 from ingest.answers import Answers
+from ingest.directory_admission import DirectoryAdmission
 from ingest.packing import Packer, PackingLimits, home_of
 from ingest.poll import Collector, Poll, Source
 from ingest.sending import Packed, Sender
+from ingest.verdicts import AdmissionRules
 from services.clock import monotonic_s, now_ms
 from services.frames import Column
 from services.health import HealthServer
@@ -36,7 +38,7 @@ class IngestWorker:
     """One member of the ingest group.
 
     Args:
-        consumer: subscribed to the events topic in `GROUP`, started.
+        consumer: subscribed to the topics of events and of the directory in `GROUP`, started.
         producer: started.
     """
 
@@ -56,13 +58,15 @@ class IngestWorker:
         self._health = health
         self._log = structlog.get_logger()
         events, secret = settings.events, settings.events.identity_secret.get_secret_value()
-        admission = Admission(
-            events.unknown_fields,
-            events.max_bytes,
-            None if events.max_age is None else round(events.max_age * 1000),
-            round(events.max_ahead * 1000),
+        rules = AdmissionRules(
+            ignore_unknown=events.unknown_fields == "ignore",
+            max_bytes=events.max_bytes,
+            max_age_ms=None if events.max_age is None else round(events.max_age * 1000),
+            max_ahead_ms=round(events.max_ahead * 1000),
         )
-        self._collector = Collector(admission, identity_hasher(secret), self._topics.frames_partitions)
+        self._collector = Collector(
+            Admission(rules), DirectoryAdmission(rules), identity_hasher(secret), self._topics.frames_partitions
+        )
         self._packer = Packer(
             PackingLimits(
                 partitions=self._topics.frames_partitions,
@@ -120,7 +124,8 @@ class IngestWorker:
         gathering = self._collector.begin()
         sources: list[Source] = []
         for tp in assigned:
-            offsets, times = gathering.collect(len(sources), records.get(tp, []))
+            collect = gathering.collect_directory if tp.topic == self._topics.directory else gathering.collect
+            offsets, times = collect(len(sources), records.get(tp, []))
             sources.append(self._source(tp, offsets, times, ends[tp]))
         return self._pack(self._collector.poll(gathering, sources), {tp: ends[tp] for tp in assigned})
 
@@ -188,6 +193,7 @@ class IngestWorker:
         busy = {
             home_of(source.partition, self._topics.frames_partitions) for source in poll.sources if len(source.offsets)
         }
+        busy |= {PartitionId(partition) for partition in poll.directory_partitions.tolist()}
         frames: dict[PartitionId, list[bytes]] = {}
         order = np.argsort(poll.partitions, kind="stable")
         bounds = np.searchsorted(poll.partitions[order], np.arange(self._topics.frames_partitions + 1)).tolist()
@@ -206,7 +212,7 @@ class IngestWorker:
             letters=poll.letters,
             sources=poll.sources,
             frames=frames,
-            events=len(poll.partitions),
+            events=len(poll.partitions) + len(poll.directory),
             positions=positions,
         )
 

@@ -63,9 +63,9 @@ MEANINGS: Final = MappingProxyType(
         Reason.RESERVED_ID: "An id is usage, account-utilizations or agent-usage.",
         Reason.TIME_WITHOUT_OFFSET: "The time does not say its offset from UTC.",
         Reason.UNKNOWN_FIELD: "The contract does not know a field (setting events.unknown_fields).",
-        Reason.NOT_AN_INTEGER: "A count is written with a fraction or an exponent.",
-        Reason.NEGATIVE: "A count is below 0.",
-        Reason.TOO_BIG: "A count is above 2147483647, or a text has more than 64 characters.",
+        Reason.NOT_AN_INTEGER: "A whole number is written with a fraction or an exponent.",
+        Reason.NEGATIVE: "A number is below 0.",
+        Reason.TOO_BIG: "A number, a text or a list is larger than the contract allows.",
         Reason.TOO_OLD: "The event's time is further behind its record's broker time than events.max_age.",
         Reason.IN_THE_FUTURE: "The event's time is further ahead of its record's broker time than events.max_ahead.",
     }

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import cache, reduce
 from operator import or_
+from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, Protocol, cast
 
 import msgspec
@@ -205,12 +206,18 @@ def text_names(product: int) -> tuple[str, ...]:
 
 def _received_class(product: int, forbid: bool) -> type[Struct]:
     public = EVENT_CLASSES[product]
-    data = _copy(data_class(product), forbid, {})
-    return _copy(public, forbid, {"time": str, "data": data}, product=product)
+    data = struct_like(data_class(product), forbid=forbid)
+    return struct_like(public, forbid=forbid, types={"time": str, "data": data}, product=product)
 
 
-def _copy(public: type[Struct], forbid: bool, types: Mapping[str, type], **members: object) -> type[Struct]:
-    """Return a struct class like `public`, with other types for some fields and other class members."""
+def struct_like(
+    public: type[Struct], *, forbid: bool, types: Mapping[str, Any] = MappingProxyType({}), **members: object
+) -> type[Struct]:
+    """Return a struct class like `public`, with other types for some fields and other class members.
+
+    Args:
+        forbid: whether it refuses unknown fields.
+    """
     config = public.__struct_config__
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
     for field in msgspec.structs.fields(public):

@@ -4,6 +4,7 @@ A frame is a msgpack array (`FrameBody`). An integer column is stored as (base, 
 what each row has above it in 0, 1, 2, 4 or 8 little-endian unsigned bytes. Strings stand once in a table that columns
 point into. Every frame, also one without events, says how far it covers each source partition that its writer reads:
 all of the partition's records before `next_offset` are in this frame or earlier ones of the same frames partition.
+Directory events are few, and stand one after the other as rows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,10 +15,15 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from services.identifiers import FrameId
+from services.directory import Thing
+from services.directory_records import STATUS_CODES, STATUS_OF_CODE, DirectoryChange
+from services.identifiers import FrameId, OrganizationId
 from services.metrics_contract import AMOUNT_MAX, COUNTERS_PER_PRODUCT_MAX, PRODUCTS
 
-VERSION: Final = 1
+VERSION: Final = 2
+VERSIONS_READ: Final = (1, VERSION)
+"""Version 1 had no directory rows; frames are kept, so that what was written once is read for ever."""
+
 Column = npt.NDArray[np.int64]
 
 COUNTER_COLUMNS: Final = tuple(f"counter{i}" for i in range(COUNTERS_PER_PRODUCT_MAX))
@@ -103,6 +109,52 @@ class ReceivedRun(msgspec.Struct, array_like=True, frozen=True):
     hour: int
 
 
+class DirectoryRow(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
+    """One accepted directory event (`services.directory_records.DirectoryChange`) with its coordinates.
+
+    Attributes:
+        source: place in the header's sources.
+        status: its code.
+    """
+
+    source: int
+    offset: int
+    broker_ms: int
+    thing: Thing
+    organization: str
+    subject: str
+    version: int
+    time_ms: int
+    status: int
+    record: bytes | None
+
+    def change(self) -> DirectoryChange:
+        return DirectoryChange(
+            thing=self.thing,
+            organization=OrganizationId(self.organization),
+            subject=self.subject,
+            version=self.version,
+            time_ms=self.time_ms,
+            status=STATUS_OF_CODE[self.status],
+            record=self.record,
+        )
+
+
+def directory_row(change: DirectoryChange, *, source: int, offset: int, broker_ms: int) -> DirectoryRow:
+    return DirectoryRow(
+        source=source,
+        offset=offset,
+        broker_ms=broker_ms,
+        thing=change.thing,
+        organization=change.organization,
+        subject=change.subject,
+        version=change.version,
+        time_ms=change.time_ms,
+        status=STATUS_CODES[change.status],
+        record=change.record,
+    )
+
+
 class PackedColumn(msgspec.Struct, array_like=True, frozen=True):
     base: int
     width: int
@@ -136,6 +188,7 @@ class FrameBody(msgspec.Struct, array_like=True, frozen=True):
     event_columns: tuple[PackedColumn, ...]
     rejected: int
     rejected_columns: tuple[PackedColumn, ...]
+    directory: tuple[DirectoryRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +199,7 @@ class Frame:
     strings: Sequence[str]
     events: Mapping[str, Column]
     rejected: Mapping[str, Column]
+    directory: Sequence[DirectoryRow] = ()
 
     @property
     def frame_id(self) -> FrameId:
@@ -180,6 +234,7 @@ def encode_frame(frame: Frame) -> bytes:
             tuple(_pack(frame.events[name]) for name in EVENT_COLUMNS),
             len(frame.rejected["offset"]),
             tuple(_pack(frame.rejected[name]) for name in REJECTED_COLUMNS),
+            tuple(frame.directory),
         )
     )
 
@@ -192,9 +247,10 @@ def decode_frame(data: bytes | None) -> Frame:
     """
     try:
         version = _version_decoder.decode(data or b"").header.version
-        if version != VERSION:
+        if version not in VERSIONS_READ:
             raise WrongFrame(
-                f"a frame of version {version}, this aggregator reads {VERSION}: upgrade the aggregators before ingest"
+                f"a frame of version {version}, this aggregator reads up to {VERSION}:"
+                " upgrade the aggregators before ingest"
             )
         return _frame(_decoder.decode(data or b""))
     except (msgspec.DecodeError, ValueError, KeyError, OverflowError, RecursionError) as error:
@@ -210,11 +266,14 @@ def _frame(body: FrameBody) -> Frame:
     }
     if any(not 0 <= run.source < sizes["sources"] or run.count < 0 for run in body.header.received):
         raise ValueError("received records of no source")
+    if any(not 0 <= row.source < sizes["sources"] or row.status not in STATUS_OF_CODE for row in body.directory):
+        raise ValueError("a directory row of no source or status")
     return Frame(
         header=body.header,
         strings=body.strings,
         events=_unpack_all(EVENT_COLUMNS, body.event_columns, body.events, sizes),
         rejected=_unpack_all(REJECTED_COLUMNS, body.rejected_columns, body.rejected, sizes),
+        directory=body.directory,
     )
 
 

@@ -12,6 +12,12 @@ Layout, with `{tag}` the hash tag of the organization's partition and `e1` the e
     tm:{tag}:e1:x:PERIOD                        hash  dedup index of a period: generation -> "ranges:count"
     tm:{tag}:e1:x:PERIOD/GENERATION/RANGE       set   signed 64-bit identity hashes
     tm:{tag}:e1:l:TOPIC/PARTITION/DAY           hash  ledger of one source partition, one field an hour
+    tm:{tag}:e1:r:UNIT/BUCKET                   hash  directory records (services.directory_records): "u/USER" -> record
+    tm:{tag}:e1:rv                              hash  unit -> "revision,records" of its directory
+
+A unit of the directory is an organization with its teams, users, groups and licences ("t/", "u/", "g/", "l/"), or the
+tree of all organizations ("o/"), whose unit is named `/` and lies in partition 0. Its records are spread over 64
+buckets, so that a large one can be read in parts; the revision counts the calls that changed it.
 
 Ids may hold no `/`, which parts them here; `%` and `/` are escaped all the same, so that different ids never give
 one key. A field is the decimal number `place * 4 + product`, place being the hour of the day or the day of the
@@ -25,6 +31,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from zlib import crc32
 
+from services.directory import Thing
 from services.identifiers import Epoch, OrganizationId, PartitionId, TeamId, UserId
 from services.metrics_contract import PRODUCTS
 from services.windows import Window, day_of_month, month_of_day
@@ -36,6 +43,12 @@ COUNT_FIELD: Final = b"/count"
 """Field of a user index that holds the number of its users; no user id can hold `/`."""
 
 FIELDS_MAX: Final = 31 * len(PRODUCTS)
+
+TREE: Final = "/"
+"""The unit of the organizations themselves; no id can hold `/`."""
+
+BUCKETS: Final = 64
+"""Hashes of a directory unit: a million records are 16,000 a hash, within what one call reads."""
 
 
 class Kind(Enum):
@@ -138,6 +151,33 @@ def ids_key(prefix: str, period: int) -> str:
 
 def ledger_key(prefix: str, topic: str, partition: int, day: int) -> str:
     return f"{prefix}l:{escape(topic)}/{partition}/{day}"
+
+
+def unit_of(thing: Thing, organization: str) -> str:
+    """Return the unit of the directory that a thing of an organization lies in."""
+    return TREE if thing is Thing.ORGANIZATION else organization
+
+
+def partition_of_unit(unit: str, partitions: int) -> PartitionId:
+    """Return the partition that owns a unit of the directory: the tree lies in partition 0."""
+    return PartitionId(0) if unit == TREE else partition_of(unit, partitions)
+
+
+def directory_field(thing: Thing, subject: str) -> str:
+    return f"{thing.value}/{subject}"
+
+
+def directory_bucket(field: str) -> int:
+    """Return the bucket of its unit that a directory field lies in."""
+    return crc32(field.encode()) % BUCKETS
+
+
+def directory_key(prefix: str, unit: str, bucket: int) -> str:
+    return f"{prefix}r:{escape(unit)}/{bucket}"
+
+
+def revisions_key(prefix: str) -> str:
+    return f"{prefix}rv"
 
 
 def counter_field(place: int, product: int) -> int:

@@ -11,6 +11,7 @@ import pytest
 from aiokafka.admin import NewTopic
 
 from ingest.admission import Admission, Admitted
+from ingest.verdicts import AdmissionRules
 from services.kafka import make_admin, make_consumer
 from services.settings import KafkaSettings
 from tests.support.servers import REQUIRE_REAL, Broker
@@ -65,7 +66,9 @@ async def test_an_example_of_the_guide_publishes_an_event_that_is_admitted(
         record = await consumer.getone()
     finally:
         await consumer.stop()
-    judge = Admission(unknown_fields="refuse", max_bytes=65_536, max_age_ms=86_400_000, max_ahead_ms=300_000)
+    judge = Admission(
+        AdmissionRules(ignore_unknown=False, max_bytes=65_536, max_age_ms=86_400_000, max_ahead_ms=300_000)
+    )
     verdict = judge.admit(record.value, record.timestamp, record.headers)
     assert isinstance(verdict, Admitted), verdict
     assert record.key == verdict.event.organizationid.encode() == b"acme"

@@ -7,14 +7,19 @@ from itertools import count
 import numpy as np
 
 from ingest.admission import Admission
+from ingest.directory_admission import DirectoryAdmission
 from ingest.packing import Packer, PackingLimits
 from ingest.poll import Collector, Source
-from services.frames import Frame, decode_frame
+from ingest.verdicts import AdmissionRules
+from services.frames import Column, Frame, decode_frame
 from services.identifiers import PartitionId
 from services.identity import fingerprint, identity_hasher
 
 SECRET = "a secret of the tests"
 FINGERPRINT = fingerprint(SECRET)
+RULES = AdmissionRules(ignore_unknown=False, max_bytes=65_536, max_age_ms=None, max_ahead_ms=300_000)
+DIRECTORY = "directory"
+"""Name of the directory's topic; the events' is `events`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,37 +38,49 @@ class FrameMaker:
 
     def __init__(self, partitions: int, *, frame_events: int = 2_800, frame_bytes: int = 900_000) -> None:
         self._partitions = partitions
-        self._collector = Collector(Admission("refuse", 65_536, None, 300_000), identity_hasher(SECRET), partitions)
+        self._collector = Collector(Admission(RULES), DirectoryAdmission(RULES), identity_hasher(SECRET), partitions)
         numbers = count(1)
         limits = PackingLimits(partitions=partitions, events=frame_events, bytes=frame_bytes)
         self._packer = Packer(limits, FINGERPRINT, lambda: next(numbers))
 
-    def poll(self, records: dict[int, Sequence[FakeRecord]], read_up_to_ms: int | None = None) -> list[list[bytes]]:
-        """Return each partition's frames of one poll; `records` by source partition of the topic `events`."""
+    def poll(
+        self,
+        records: dict[int, Sequence[FakeRecord]],
+        read_up_to_ms: int | None = None,
+        directory: Sequence[FakeRecord] = (),
+    ) -> list[list[bytes]]:
+        """Return each partition's frames of one poll.
+
+        Args:
+            records: by source partition of the topic `events`.
+            directory: of the one partition of the topic `directory`; none: it is not read at all.
+        """
         gathering = self._collector.begin()
         sources: list[Source] = []
         for partition, batch in sorted(records.items()):
-            offsets, times = gathering.collect(len(sources), batch)
-            sources.append(
-                Source(
-                    topic="events",
-                    partition=partition,
-                    first_offset=int(offsets[0]) if len(batch) else 0,
-                    next_offset=int(offsets[-1]) + 1 if len(batch) else 0,
-                    read_up_to_ms=read_up_to_ms,
-                    offsets=offsets,
-                    broker_ms=times,
-                )
-            )
+            read = gathering.collect(len(sources), batch)
+            sources.append(_source("events", partition, *read, read_up_to_ms))
+        if directory:
+            read = gathering.collect_directory(len(sources), directory)
+            sources.append(_source(DIRECTORY, 0, *read, read_up_to_ms))
         poll = self._collector.poll(gathering, sources)
+        counts = {"events": len(records)} | ({DIRECTORY: 1} if directory else {})
         return [
-            list(
-                self._packer.frames(
-                    poll, PartitionId(number), np.flatnonzero(poll.partitions == number), {"events": len(records)}
-                )
-            )
+            list(self._packer.frames(poll, PartitionId(number), np.flatnonzero(poll.partitions == number), counts))
             for number in range(self._partitions)
         ]
+
+
+def _source(topic: str, partition: int, offsets: Column, times: Column, read_up_to_ms: int | None) -> Source:
+    return Source(
+        topic=topic,
+        partition=partition,
+        first_offset=int(offsets[0]) if len(offsets) else 0,
+        next_offset=int(offsets[-1]) + 1 if len(offsets) else 0,
+        read_up_to_ms=read_up_to_ms,
+        offsets=offsets,
+        broker_ms=times,
+    )
 
 
 def decoded(frames: Sequence[bytes]) -> list[Frame]:

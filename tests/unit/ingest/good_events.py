@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from ingest.admission import Admission
+from ingest.verdicts import AdmissionRules
 from services.events import UnknownFields
 
 TIME_MS = 1_787_385_600_000
@@ -47,5 +48,10 @@ def compact(value: object) -> bytes:
 
 def admission(unknown_fields: UnknownFields = "refuse", max_age_ms: int | None = MAX_AGE_MS) -> Admission:
     return Admission(
-        unknown_fields=unknown_fields, max_bytes=MAX_BYTES, max_age_ms=max_age_ms, max_ahead_ms=MAX_AHEAD_MS
+        AdmissionRules(
+            ignore_unknown=unknown_fields == "ignore",
+            max_bytes=MAX_BYTES,
+            max_age_ms=max_age_ms,
+            max_ahead_ms=MAX_AHEAD_MS,
+        )
     )

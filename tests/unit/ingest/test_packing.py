@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.admission import Admission
+from ingest.directory_admission import DirectoryAdmission
 from ingest.packing import Packer, PackingLimits, home_of
 from ingest.poll import Collector, Poll, Source
 from services.frames import COUNTER_COLUMNS, Frame, decode_frame
@@ -19,7 +20,7 @@ from services.identity import identity_hasher
 from services.keyspace import partition_of
 from services.metrics_contract import PRODUCTS
 from services.windows import HOUR_MS
-from tests.support.log_of_frames import FINGERPRINT, SECRET, FakeRecord
+from tests.support.log_of_frames import FINGERPRINT, RULES, SECRET, FakeRecord
 
 TIME_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z, the time of every event
 TOPIC = "usage.events"
@@ -70,8 +71,7 @@ LIMITS = st.builds(
 
 
 def poll_of(sources: Sequence[Polled], partitions: int) -> Poll:
-    admission = Admission("refuse", 65_536, None, 300_000)
-    collector = Collector(admission, identity_hasher(SECRET), partitions)
+    collector = Collector(Admission(RULES), DirectoryAdmission(RULES), identity_hasher(SECRET), partitions)
     gathering = collector.begin()
     rows = []
     for number, each in enumerate(sources):

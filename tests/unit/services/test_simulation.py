@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 
 from ingest.admission import Admission, Admitted, Rejected
+from ingest.verdicts import AdmissionRules
 from services.simulated_faults import with_faults
 from services.simulated_population import SHAPES, Profile, members
 from services.simulation import simulate
@@ -32,7 +33,9 @@ def test_the_same_arguments_give_the_same_bytes_and_others_give_other_ids(profil
 
 @pytest.mark.parametrize("profile", Profile)
 def test_every_line_is_a_good_event_for_the_product_and_for_the_oracle(profile: Profile) -> None:
-    admission = Admission("refuse", 65_536, 35 * DAY_MS, 0)
+    admission = Admission(
+        AdmissionRules(ignore_unknown=False, max_bytes=65_536, max_age_ms=35 * DAY_MS, max_ahead_ms=0)
+    )
     for line in lines_of(profile):
         assert isinstance(admission.admit(line, END_MS), Admitted), line
         assert oracle.read_event(line, END_MS) is not None, line
@@ -88,7 +91,9 @@ def test_no_part_is_above_its_whole(profile: Profile) -> None:
 
 
 def test_spoilt_lines_are_bad_for_the_product_and_marked_so() -> None:
-    admission = Admission("refuse", 65_536, 35 * DAY_MS, 0)
+    admission = Admission(
+        AdmissionRules(ignore_unknown=False, max_bytes=65_536, max_age_ms=35 * DAY_MS, max_ahead_ms=0)
+    )
     lines = list(with_faults(lines_of(Profile.DEMO, 4_000), 0.1, 5))
     assert 300 < sum(not good for _, good in lines) < 500
     for line, good in lines:

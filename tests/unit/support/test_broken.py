@@ -3,6 +3,7 @@ import json
 import pytest
 
 from ingest.admission import Admission, Rejected
+from ingest.verdicts import AdmissionRules
 from services.dead_letters import Reason
 from services.simulated_population import Profile
 from services.simulation import simulate
@@ -13,7 +14,9 @@ from tests.support.oracle import read_event
 pytestmark = pytest.mark.unit
 
 END_MS = 1_795_000_000_000
-ADMISSION = Admission("refuse", 65_536, 35 * DAY_MS, 300_000)
+ADMISSION = Admission(
+    AdmissionRules(ignore_unknown=False, max_bytes=65_536, max_age_ms=35 * DAY_MS, max_ahead_ms=300_000)
+)
 EVERY_WAY = [*ways(), ("too_old", too_old)]
 
 
