@@ -11,6 +11,7 @@ from query_api.observing import Observing
 from query_api.openapi import openapi_document
 from query_api.reading import UsageReader
 from query_api.routes.usage import usage_routes
+from query_api.slots import SlotReader
 from services.clock import now_ms
 from services.counters import CounterStore
 from services.settings import Settings
@@ -22,7 +23,8 @@ def create_app(
     store: CounterStore, settings: Settings, telemetry: Telemetry, *, clock: Callable[[], int] = now_ms
 ) -> FastAPI:
     """Return the ASGI app that answers from a store; `clock` gives milliseconds since the epoch."""
-    reader = UsageReader(store, topics=settings.topics, events=settings.events, telemetry=telemetry, now_ms=clock)
+    slots = SlotReader(store, settings.topics.frames_partitions, telemetry)
+    reader = UsageReader(slots, topics=settings.topics, events=settings.events, now_ms=clock)
     app = FastAPI(openapi_url="/openapi.json", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.openapi = partial(openapi_document, app)  # type: ignore[method-assign]
     app.include_router(usage_routes(reader, caller_of(token_key(settings.api))))

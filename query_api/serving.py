@@ -9,7 +9,7 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
-from query_api.reading import other_partitions
+from query_api.slots import other_partitions
 from services.counters import CounterStore, StoreRefused, StoreUnavailable
 from services.health import HealthServer
 from services.identifiers import PartitionId
