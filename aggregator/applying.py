@@ -102,7 +102,7 @@ class PartitionApplier:
         began = monotonic_s()
         held = view.state
         run = join(waiting[0].offset, [each.frame for each in waiting], held.sources, held.source_partitions)
-        if not len(run) and not run.ledger:
+        if run.only_moves_on:
             return await self._send(view, _progress(run, view), None, run)
         if not await self._know_periods(view, run):
             return 0

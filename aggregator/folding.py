@@ -4,7 +4,7 @@
 belong to one (epoch, applied offset): a fold made on a read is thrown away when the store has moved on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from aggregator.branch import Branch, Place
 from aggregator.cells import expiry_s
 from aggregator.dedup import Generation, Periods, additions, copies, lookup
+from aggregator.directory import DirectoryFold
 from aggregator.ledger import places_of, rows_of, tally
 from aggregator.members import Index, members
 from aggregator.run import Run
@@ -27,9 +28,9 @@ class Folded:
     """A run folded.
 
     Attributes:
-        request: for the store; its hashes are user indexes, then those of `changed`.
+        request: for the store; its hashes are user indexes, then those of `changed`, then the directory's.
         periods: the periods of the dedup index that change, as they are afterwards.
-        counted, duplicates, redelivered: events.
+        counted, duplicates, redelivered: events, of usage and of the directory.
         saturated: counters that reached their limit.
         changed, changed_indexes: what the worker knows of the hashes and user indexes that are written.
     """
@@ -48,7 +49,8 @@ class Folded:
         written, indexes = self.request.hashes, len(self.changed_indexes)
         for index, (_, *entries) in zip(self.changed_indexes, written[:indexes], strict=True):
             index.update(zip(map(str, entries[::2]), map(int, entries[1::2]), strict=True))
-        for known, group in zip(self.changed, written[indexes:], strict=True):
+        cells = written[indexes : indexes + len(self.changed)]
+        for known, group in zip(self.changed, cells, strict=True):
             known.update(zip(group[1::2], group[2::2], strict=True))  # type: ignore[arg-type]
 
 
@@ -64,6 +66,7 @@ class Fold:
         self._texts = [str(identity) for identity in run.identity.tolist()]
         self._lookup = lookup(run, self._texts, periods, place.prefix)
         self._branches = _branches(run, place)
+        self._directory = DirectoryFold(run.directory, place.prefix)
         self._ledger_rows = rows_of(run)
         self._ledger_places = places_of(place.prefix, self._ledger_rows)
         self._ledger_held = [place.knowledge.hashes.get(key) for key, _ in self._ledger_places]
@@ -75,19 +78,22 @@ class Fold:
     @property
     def items(self) -> int:
         """How many ids and cells one script call on this run holds."""
-        return len(self._run) + sum(branch.cells for branch in self._branches)
+        return len(self._run) + len(self._directory) + sum(branch.cells for branch in self._branches)
 
     @property
     def request(self) -> ReadRequest:
         return ReadRequest(
-            fields=[group for branch in self._branches for group in branch.indexes.groups()],
+            fields=[
+                *(group for branch in self._branches for group in branch.indexes.groups()),
+                *self._directory.groups(),
+            ],
             members=self._lookup.groups,
             whole=[key for key, _, _ in self._unknown],
         )
 
     def finish(self, read: ReadResult) -> Folded:
         """Return what to write, given the answer to `request`."""
-        self._take_in(read)
+        directory = self._directory.finish(self._take_in(read))
         copied = copies(self._run, self._lookup, read.members)
         live = ~copied
         ordinals = [branch.ordinals(live) for branch in self._branches]
@@ -95,18 +101,23 @@ class Fold:
         writes = Writes(self._place.now_s, indexes, [0] * len(indexes), [])
         for branch, of in zip(self._branches, ordinals, strict=True):
             branch.write(live, of, writes)
-        ledger = tally(self._run, self._ledger_rows, copied)
+        ledger = tally(self._run, self._ledger_rows, copied, directory.copied)
         hashes = all_known(self._ledger_held)
         held = [known.get(field) for known, (_, field) in zip(hashes, self._ledger_places, strict=True)]
         ends = expiry_s(Window.HOUR, ledger.days(), self._place.keeping.hours_s)
         writes.add(ledger.write_groups(self._ledger_places, held), hashes, ends)
+        writes.hashes += directory.hashes
+        writes.expiry += [0] * len(directory.hashes)
         added = additions(self._run, self._texts, live, self._periods, self._place.prefix)
-        redelivered = int(np.count_nonzero(copied & self._run.redelivered))
+        unchanged = np.concatenate([copied, directory.copied])
+        of_directory = np.array([each.redelivered for each in self._run.directory], dtype=np.bool_)
+        again = np.concatenate([self._run.redelivered, of_directory])
+        redelivered = int(np.count_nonzero(unchanged & again))
         return Folded(
             request=self._apply_request(writes, added.sets, added.hashes),
             periods=added.periods,
-            counted=int(np.count_nonzero(live)),
-            duplicates=int(np.count_nonzero(copied)) - redelivered,
+            counted=int(np.count_nonzero(~unchanged)),
+            duplicates=int(np.count_nonzero(unchanged)) - redelivered,
             redelivered=redelivered,
             saturated=writes.saturated,
             changed=writes.changed,
@@ -131,8 +142,8 @@ class Fold:
             lifetime_s=0 if ids_s is None else max(round(ids_s), 1),
         )
 
-    def _take_in(self, read: ReadResult) -> None:
-        """Put what was read where it is wanted, and into the worker's knowledge."""
+    def _take_in(self, read: ReadResult) -> Iterator[bytes | None]:
+        """Put what was read where it is wanted, and into the worker's knowledge; return the directory's answers."""
         hashes = self._place.knowledge.hashes
         for (key, held, at), fields in zip(self._unknown, read.whole, strict=True):
             # Several ledger rows may lie in one hash, which must be known once.
@@ -144,6 +155,7 @@ class Fold:
         answers = iter(read.fields)
         for branch in self._branches:
             branch.indexes.take_in(answers)
+        return answers
 
 
 def _branches(run: Run, place: Place) -> tuple[Branch, Branch]:

@@ -38,6 +38,7 @@ def rows_of(run: Run) -> list[tuple[Source, int]]:
     first = distinct_rows([run.source, run.broker_hour]).first
     pairs = zip(run.source[first].tolist(), run.broker_hour[first].tolist(), strict=True)
     rows = {(run.sources[source], hour) for source, hour in pairs}
+    rows |= {(change.source, change.hour) for change in run.directory}
     return sorted(rows | {(row.source, row.hour) for row in run.ledger})
 
 
@@ -49,8 +50,8 @@ def places_of(prefix: str, rows: Sequence[tuple[Source, int]]) -> list[Place]:
     ]
 
 
-def tally(run: Run, rows: Sequence[tuple[Source, int]], copied: Mask) -> Tally:
-    """Return the additions, once it is known which events are copies."""
+def tally(run: Run, rows: Sequence[tuple[Source, int]], copied: Mask, directory_copied: Mask) -> Tally:
+    """Return the additions, once it is known which usage events and which directory events changed nothing."""
     place = {row: at for at, row in enumerate(rows)}
     numbers = np.zeros((len(rows), COUNTERS_PER_PRODUCT_MAX), dtype=np.int64)
     outcome = np.where(copied, np.where(run.redelivered, 3, 2), 1)
@@ -58,6 +59,8 @@ def tally(run: Run, rows: Sequence[tuple[Source, int]], copied: Mask) -> Tally:
     for row, count in zip(distinct.first.tolist(), distinct.counts.tolist(), strict=True):
         ledger_row = place[run.sources[run.source[row]], int(run.broker_hour[row])]
         numbers[ledger_row, outcome[row]] += count
+    for change, unchanged in zip(run.directory, directory_copied.tolist(), strict=True):
+        numbers[place[change.source, change.hour], 1 if not unchanged else 3 if change.redelivered else 2] += 1
     for entry in run.ledger:
         numbers[place[entry.source, entry.hour], :5] += (entry.received, 0, 0, entry.redelivered, entry.dead_lettered)
     return Tally(rows=rows, numbers=numbers)

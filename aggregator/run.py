@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.counters import SourcePosition
+from services.directory_records import DirectoryChange
 from services.frames import COUNTER_COLUMNS, Column, Frame
 from services.identifiers import FrameOffset
 from services.windows import HOUR_MS
@@ -26,6 +27,21 @@ class LedgerRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedChange:
+    """One directory event of a run.
+
+    Attributes:
+        redelivered: whether the event's coordinate was covered by an earlier frame.
+        hour: of its record's broker time.
+    """
+
+    change: DirectoryChange
+    source: Source
+    hour: int
+    redelivered: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """Frames `first` to `last` as columns.
 
@@ -41,6 +57,7 @@ class Run:
         positions: what the run makes of each source's position.
         source_partitions: topic -> how many partitions it has, where that is more than was known before.
         ledger: rows for received, dead-lettered and redelivered dead letters.
+        directory: directory events in log order.
     """
 
     first: FrameOffset
@@ -62,9 +79,16 @@ class Run:
     positions: Mapping[Source, SourcePosition]
     source_partitions: Mapping[str, int]
     ledger: Sequence[LedgerRow]
+    directory: Sequence[LoggedChange]
 
     def __len__(self) -> int:
+        """Return the number of usage events."""
         return len(self.identity)
+
+    @property
+    def only_moves_on(self) -> bool:
+        """Whether the run holds nothing but positions."""
+        return not (len(self) or self.ledger or self.directory)
 
 
 def join(
@@ -112,6 +136,7 @@ def join(
         positions={source: position for source, position in now.items() if positions.get(source) != position},
         source_partitions=grown,
         ledger=ledger,
+        directory=[each for piece in pieces for each in piece.directory],
     )
 
 
@@ -119,6 +144,7 @@ def join(
 class _Piece:
     columns: dict[str, Column]
     ledger: list[LedgerRow]
+    directory: list[LoggedChange]
 
 
 def _piece(
@@ -136,10 +162,19 @@ def _piece(
     columns["redelivered"] = (frame.events["offset"] < covered[frame.events["source"]]).astype(np.int64)
     columns["source"] = number[frame.events["source"]]
     ledger = _received(frame, here, covered) + _dead_lettered(frame, here, covered)
+    directory = [
+        LoggedChange(
+            change=row.change(),
+            source=here[row.source],
+            hour=row.broker_ms // HOUR_MS,
+            redelivered=bool(row.offset < covered[row.source]),
+        )
+        for row in frame.directory
+    ]
     for source in frame.header.sources:
         key = (source.topic, source.partition)
         now[key] = _further(now.get(key), source.next_offset, source.read_up_to_ms)
-    return _Piece(columns, ledger)
+    return _Piece(columns, ledger, directory)
 
 
 def _further(position: SourcePosition | None, next_offset: int, read_up_to_ms: int | None) -> SourcePosition:

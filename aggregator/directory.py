@@ -1,0 +1,93 @@
+"""Directory events of a run, folded: what to read, and what the records become. Pure.
+
+Event after event in log order; the highest version holds the present (`services.directory_records`), so that repeats
+and latecomers change nothing twice. Records are not remembered between calls: they are few, and read each time.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aggregator.dedup import Mask
+from aggregator.run import LoggedChange
+from services.directory_records import DirectoryChange, StoredRecord, decode_stored, encode_stored, merged
+from services.keyspace import directory_bucket, directory_field, directory_key, revisions_key, unit_of
+
+Place = tuple[str, str]
+"""Unit and field of a record."""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryFolded:
+    """Hash groups to write, and which changes of the run changed nothing."""
+
+    hashes: list[list[str | bytes]]
+    copied: Mask
+
+
+class DirectoryFold:
+    """The directory changes of one run.
+
+    Args:
+        prefix: `services.keyspace.epoch_prefix` of the partition.
+    """
+
+    def __init__(self, changes: Sequence[LoggedChange], prefix: str) -> None:
+        self._changes = [each.change for each in changes]
+        self._prefix = prefix
+        self._places = [_place(change) for change in self._changes]
+        self._read = sorted(set(self._places))
+        self._units = sorted({unit for unit, _ in self._places})
+
+    def __len__(self) -> int:
+        return len(self._changes)
+
+    def groups(self) -> Iterator[list[str | bytes]]:
+        """Yield the groups that read the units' revisions, then each record that the run names."""
+        if self._changes:
+            yield [revisions_key(self._prefix), *self._units]
+        for place in self._read:
+            yield [self._key(place), place[1]]
+
+    def finish(self, answers: Iterator[bytes | None]) -> DirectoryFolded:
+        """Return what the answers to `groups` and the changes make of the records."""
+        if not self._changes:
+            return DirectoryFolded([], np.zeros(0, dtype=np.bool_))
+        revisions = {unit: _numbers(next(answers)) for unit in self._units}
+        held: dict[Place, StoredRecord | None] = {}
+        for place in self._read:
+            value = next(answers)
+            held[place] = None if value is None else decode_stored(value)
+        changed: dict[Place, StoredRecord] = {}
+        copied = np.zeros(len(self._changes), dtype=np.bool_)
+        for at, (place, change) in enumerate(zip(self._places, self._changes, strict=True)):
+            made = merged(held[place], change)
+            if made is None:
+                copied[at] = True
+                continue
+            number, records = revisions[place[0]]
+            revisions[place[0]] = (number + 1, records + (held[place] is None))
+            held[place] = changed[place] = made
+        hashes: list[list[str | bytes]] = [
+            [self._key(place), place[1], encode_stored(made)] for place, made in changed.items()
+        ]
+        moved = sorted({unit for unit, _ in changed})
+        if moved:
+            entries = [part for unit in moved for part in (unit, "{},{}".format(*revisions[unit]))]
+            hashes.append([revisions_key(self._prefix), *entries])
+        return DirectoryFolded(hashes, copied)
+
+    def _key(self, place: Place) -> str:
+        unit, field = place
+        return directory_key(self._prefix, unit, directory_bucket(field))
+
+
+def _place(change: DirectoryChange) -> Place:
+    return unit_of(change.thing, change.organization), directory_field(change.thing, change.subject)
+
+
+def _numbers(value: bytes | None) -> tuple[int, int]:
+    """Return a unit's revision, which counts the events that changed it, and its records, deleted ones too."""
+    number, records = (value or b"0,0").split(b",")
+    return int(number), int(records)
