@@ -154,16 +154,16 @@ class DirectoryReader:
         return found
 
     async def _load(self, snapshots: Snapshots[Snapshot], unit: str, wanted: Revision) -> Snapshot:
-        """Return the snapshot of a unit at a revision or a later one."""
-        async with snapshots.lock(unit):
-            if (held := snapshots.get(unit, wanted)) is not None:
-                return held
-            for _ in range(_CHANGES_MAX):
-                fields, seen = await self._read_buckets(unit, wanted)
-                if fields is not None:
-                    with _whole_records(unit):
-                        return snapshots.put(unit, seen, fields)
-                wanted = seen
+        with _whole_records(unit):
+            return await snapshots.load(unit, wanted, partial(self._fetch, unit))
+
+    async def _fetch(self, unit: str, wanted: Revision) -> tuple[Revision, list[tuple[bytes, bytes]]]:
+        """Return all fields of a unit at one revision, the wanted one or a later one."""
+        for _ in range(_CHANGES_MAX):
+            fields, seen = await self._read_buckets(unit, wanted)
+            if fields is not None:
+                return seen, fields
+            wanted = seen
         raise StoreUnavailable(f"the directory of {unit} changes faster than it can be read")
 
     async def _read_buckets(self, unit: str, wanted: Revision) -> tuple[list[tuple[bytes, bytes]] | None, Revision]:

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeVar
-from weakref import WeakValueDictionary
 
 from services.identifiers import Epoch
 
@@ -35,6 +35,9 @@ class Revision:
     records: int
 
 
+Loaded = tuple[Revision, Fields]
+
+
 class Snapshots(Generic[Snapshot]):
     """Makes snapshots out of a unit's fields and remembers them.
 
@@ -47,7 +50,7 @@ class Snapshots(Generic[Snapshot]):
         self._records_max = records_max
         self._records = 0
         self._held: OrderedDict[str, tuple[Revision, Snapshot]] = OrderedDict()
-        self._locks: WeakValueDictionary[str, Any] = WeakValueDictionary()
+        self._loading: dict[str, asyncio.Task[tuple[Revision, Snapshot]]] = {}
 
     def get(self, unit: str, revision: Revision) -> Snapshot | None:
         """Return the snapshot of exactly that revision: a store that was restored has gone back to an older one."""
@@ -69,7 +72,35 @@ class Snapshots(Generic[Snapshot]):
             self._records -= 1 + len(dropped)
         return made
 
-    def lock(self, unit: str) -> asyncio.Lock:
-        """Return what lets one caller at a time load a unit."""
-        lock: asyncio.Lock = self._locks.setdefault(unit, asyncio.Lock())
-        return lock
+    async def load(
+        self, unit: str, wanted: Revision, fetch: Callable[[Revision], Coroutine[Any, Any, Loaded]]
+    ) -> Snapshot:
+        """Return the snapshot of a unit at a revision or a later one.
+
+        Callers at the same time share one fetch, which goes on when they are gone: what takes longer than a request
+        may take is there for the next one.
+
+        Args:
+            fetch: (revision that is thought to stand) -> revision and fields.
+        """
+        if (loading := self._loading.get(unit)) is not None:
+            seen, made = await asyncio.shield(loading)
+            # It began before this call, and may have read an older revision than the wanted one.
+            if seen.epoch == wanted.epoch and seen.number >= wanted.number:
+                return made
+        loading = self._loading.get(unit)
+        if loading is None:
+            loading = asyncio.create_task(self._load(unit, fetch(wanted)))
+            self._loading[unit] = loading
+            loading.add_done_callback(partial(self._loaded, unit))
+        _, made = await asyncio.shield(loading)
+        return made
+
+    async def _load(self, unit: str, fetch: Coroutine[Any, Any, Loaded]) -> tuple[Revision, Snapshot]:
+        revision, fields = await fetch
+        return revision, self.put(unit, revision, fields)
+
+    def _loaded(self, unit: str, task: "asyncio.Task[tuple[Revision, Snapshot]]") -> None:
+        del self._loading[unit]
+        if not task.cancelled():
+            task.exception()  # whoever waited has it; nobody may have
