@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -20,7 +20,7 @@ from query_api.snapshots import Revision, Sized, Snapshots
 from query_api.tree import Organization, Tree, organization_of
 from services.counters import ReadRequest, ReadResult, StoreRefused, StoreUnavailable
 from services.directory import Thing
-from services.directory_records import decode_record, decode_stored
+from services.directory_records import StoredRecord, decode_record, decode_stored
 from services.freshness import as_of_ms
 from services.identifiers import Epoch, OrganizationId, PartitionId, TeamId, UserId
 from services.keyspace import (
@@ -97,36 +97,39 @@ class DirectoryReader:
         }
 
     async def organization(self, organization: OrganizationId) -> Dated[Organization | None]:
-        [stored], as_of = await self._records(TREE, [directory_field(Thing.ORGANIZATION, organization)])
-        return Dated(None if stored is None else organization_of(organization, decode_record(stored)), as_of)
+        [record], as_of = await self._records(TREE, [directory_field(Thing.ORGANIZATION, organization)])
+        return Dated(None if record is None else organization_of(organization, record), as_of)
 
     async def team(self, organization: OrganizationId, team: TeamId) -> Dated[Team | None]:
-        [stored], as_of = await self._records(organization, [directory_field(Thing.TEAM, team)])
-        return Dated(None if stored is None else team_of(team, decode_record(stored)), as_of)
+        [record], as_of = await self._records(organization, [directory_field(Thing.TEAM, team)])
+        return Dated(None if record is None else team_of(team, record), as_of)
 
     async def user(self, organization: OrganizationId, user: UserId) -> Dated[User | None]:
         """Return a user as its record says, whether its team exists or not."""
-        [stored], as_of = await self._records(organization, [directory_field(Thing.USER, user)])
-        return Dated(None if stored is None else user_of(user, decode_record(stored)), as_of)
+        [record], as_of = await self._records(organization, [directory_field(Thing.USER, user)])
+        return Dated(None if record is None else user_of(user, record), as_of)
 
     async def user_in_team(self, organization: OrganizationId, user: UserId) -> Dated[UserInTeam | None]:
-        """Return a user and its team, both of one moment."""
+        """Return a user and its team, both of one moment; the user has no team when that is deleted."""
         found = await self.user(organization, user)
         for _ in range(_CHANGES_MAX):
             if found.value is None or found.value.team is None:
                 return Dated(None if found.value is None else UserInTeam(found.value, None), found.as_of_ms)
             team = found.value.team
             fields = [directory_field(Thing.USER, user), directory_field(Thing.TEAM, team)]
-            [stored, of_team], as_of = await self._records(organization, fields)
-            found = Dated(None if stored is None else user_of(user, decode_record(stored)), as_of)
-            if found.value is not None and found.value.team == team:
-                return Dated(
-                    UserInTeam(found.value, None if of_team is None else team_of(team, decode_record(of_team))), as_of
-                )
+            [of_user, of_team], as_of = await self._stored(organization, fields)
+            record = _present(of_user)
+            found = Dated(None if record is None else user_of(user, record), as_of)
+            if record is not None and record.get("teamId") == team:
+                return Dated(_user_in_team(user, record, team, of_team), as_of)
         raise StoreUnavailable("the user keeps changing teams")
 
-    async def _records(self, unit: str, fields: Sequence[str]) -> tuple[list[bytes | None], int | None]:
+    async def _records(self, unit: str, fields: Sequence[str]) -> tuple[list[dict[str, Any] | None], int | None]:
         """Return records of one unit in one step, None where there is none or it is deleted; and as of when."""
+        found, as_of = await self._stored(unit, fields)
+        return [_present(stored) for stored in found], as_of
+
+    async def _stored(self, unit: str, fields: Sequence[str]) -> tuple[list[StoredRecord | None], int | None]:
         partition = partition_of_unit(unit, self._slots.partitions)
         read = await self._slots.read(
             partition,
@@ -135,8 +138,8 @@ class DirectoryReader:
             ),
         )
         with _whole_records(unit):
-            records = [None if value is None else decode_stored(value).record for value in read.fields]
-        return records, as_of_ms(read.state, self._topic)
+            stored = [None if value is None else decode_stored(value) for value in read.fields]
+        return stored, as_of_ms(read.state, self._topic)
 
     async def _snapshot(self, snapshots: Snapshots[Snapshot], unit: str) -> Dated[Snapshot]:
         [dated] = await self._of_slot(snapshots, [unit])
@@ -181,6 +184,16 @@ class DirectoryReader:
             seen = revision
             fields += [field for bucket in read.whole for field in bucket.items()]
         return fields, seen or _NOTHING
+
+
+def _present(stored: StoredRecord | None) -> dict[str, Any] | None:
+    return None if stored is None or stored.record is None else decode_record(stored.record)
+
+
+def _user_in_team(user: UserId, record: Mapping[str, Any], team: TeamId, of_team: StoredRecord | None) -> UserInTeam:
+    present = _present(of_team)
+    deleted = [team] if of_team is not None and present is None else []
+    return UserInTeam(user_of(user, record, deleted), None if present is None else team_of(team, present))
 
 
 def _bucket_request(unit: str, buckets: Iterable[int], prefix: str) -> ReadRequest:

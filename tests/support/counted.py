@@ -77,7 +77,7 @@ class Counted:
                     self.bitmaps[key] = self.bitmaps.get(key, 0) | 1 << ordinal
 
     async def write(self, store: MemoryCounterStore | RedisCounterStore) -> None:
-        """Begin each partition that holds something, and apply it as frame 0."""
+        """Begin each partition that holds something, and apply it as the next frame."""
         for partition in sorted({partition_of(scope.organization, self.partitions) for _, scope in self.indexes}):
             state = PartitionState(
                 epoch=self.epoch,
@@ -86,12 +86,12 @@ class Counted:
                 partitions=self.partitions,
                 fingerprint="test",
             )
-            await store.begin(partition, state)
+            offset = FrameOffset((await store.begin(partition, state)).applied_offset + 1)
             groups = self._groups(partition)
             request = ApplyRequest(
                 epoch=self.epoch,
-                first=FrameOffset(0),
-                last=FrameOffset(0),
+                first=offset,
+                last=offset,
                 frame_id=FrameId(1),
                 source_partitions={TOPIC: 1},
                 sources={(TOPIC, 0): SourcePosition(next_offset=1, read_up_to_ms=self.read_up_to_ms)},
