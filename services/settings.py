@@ -160,6 +160,7 @@ class ApiSettings(Group):
     port: int = Field(8080, ge=0, le=65_535)
     health_port: int = Field(0, ge=0, le=65_535, description="health and metrics; 0 takes a free one")
     address_file: Path | None = Field(None, description="written with host:port of health and metrics")
+    tiers_file: Path | None = Field(None, description="TOML; tiers of the quota calls in place of those shipped")
     jwt_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
     jwt_issuer: str = "tidemark"
     jwt_audience: str = "tidemark-api"
