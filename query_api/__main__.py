@@ -8,6 +8,7 @@ import structlog
 
 from query_api.app import create_app
 from query_api.serving import STORE, keep_looking_at_store, listen, look_at_store, serve
+from query_api.tiers import Tiers, load_tiers
 from services.health import HealthServer, keep_beating
 from services.lifecycle import Exit, run, stop_on_signals
 from services.redis_client import connect
@@ -22,14 +23,15 @@ def main() -> int:
     """Run the API until a signal, and return the exit code (`services.lifecycle.Exit`)."""
     try:
         settings = load_settings()
+        tiers = load_tiers(settings.api.tiers_file)
     except WrongSettings as error:
         sys.stderr.write(f"{error}\n")
         return Exit.WRONG_SETTINGS
     configure_logs(ROLE)
-    return run(lambda: _serve_until_signalled(settings))
+    return run(lambda: _serve_until_signalled(settings, tiers))
 
 
-async def _serve_until_signalled(settings: Settings) -> int:
+async def _serve_until_signalled(settings: Settings, tiers: Tiers) -> int:
     stop = await stop_on_signals()
     api, partitions = settings.api, settings.topics.frames_partitions
     async with AsyncExitStack() as stack:
@@ -49,7 +51,7 @@ async def _serve_until_signalled(settings: Settings) -> int:
         async with asyncio.TaskGroup() as beside:
             watches = (keep_beating(health), keep_looking_at_store(store, partitions, health))
             tasks = [beside.create_task(watch) for watch in watches]
-            await serve(create_app(store, settings, telemetry), bound, stop)
+            await serve(create_app(store, settings, telemetry, tiers=tiers), bound, stop)
             for task in tasks:
                 task.cancel()
     return Exit.ORDERED_STOP

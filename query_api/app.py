@@ -1,17 +1,28 @@
-"""Puts the API together; no I/O happens here."""
+"""Puts the API together; nothing is read here but the shipped tiers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
-from query_api.auth import caller_of
+from query_api.auth import Caller, caller_of
+from query_api.directory import DirectoryReader
 from query_api.errors import install_error_handlers
+from query_api.lookups import Lookups
 from query_api.observing import Observing
 from query_api.openapi import openapi_document
 from query_api.reading import UsageReader
+from query_api.routes.account_utilizations import account_utilization_routes
+from query_api.routes.license import license_routes
+from query_api.routes.organization import organization_routes
+from query_api.routes.permissions import permission_routes
+from query_api.routes.quota import quota_routes
+from query_api.routes.team import team_routes
 from query_api.routes.usage import usage_routes
+from query_api.routes.user import user_routes
 from query_api.slots import SlotReader
+from query_api.standin import Access
+from query_api.tiers import Tiers, load_tiers
 from services.clock import now_ms
 from services.counters import CounterStore
 from services.settings import Settings
@@ -20,14 +31,42 @@ from services.tokens import token_key
 
 
 def create_app(
-    store: CounterStore, settings: Settings, telemetry: Telemetry, *, clock: Callable[[], int] = now_ms
+    store: CounterStore,
+    settings: Settings,
+    telemetry: Telemetry,
+    *,
+    clock: Callable[[], int] = now_ms,
+    tiers: Tiers | None = None,
 ) -> FastAPI:
-    """Return the ASGI app that answers from a store; `clock` gives milliseconds since the epoch."""
+    """Return the ASGI app that answers from a store.
+
+    Args:
+        clock: gives milliseconds since the epoch.
+        tiers: of the quota calls; those that are shipped if None.
+    """
     slots = SlotReader(store, settings.topics.frames_partitions, telemetry)
     reader = UsageReader(slots, topics=settings.topics, events=settings.events, now_ms=clock)
+    directory = DirectoryReader(slots, settings.topics.directory)
     app = FastAPI(openapi_url="/openapi.json", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.openapi = partial(openapi_document, app)  # type: ignore[method-assign]
-    app.include_router(usage_routes(reader, caller_of(token_key(settings.api))))
+    caller, access = caller_of(token_key(settings.api)), Access()
+    app.include_router(usage_routes(reader, caller))
+    for routes in _directory_routes(reader, directory, tiers or load_tiers(None), caller, access):
+        app.include_router(routes)
     install_error_handlers(app)
     app.add_middleware(Observing, telemetry=telemetry)
     return app
+
+
+def _directory_routes(
+    usage: UsageReader, directory: DirectoryReader, tiers: Tiers, caller: Caller, access: Access
+) -> Iterator[APIRouter]:
+    """Yield the routes; after those of usage, whose literal paths must come before the templates (notes A15)."""
+    lookups = Lookups(directory)
+    yield organization_routes(lookups, caller, access)
+    yield license_routes(lookups, caller, access)
+    yield account_utilization_routes(lookups, usage, caller, access)
+    yield permission_routes(lookups, caller, access)
+    yield team_routes(lookups, caller, access)
+    yield user_routes(lookups, caller, access)
+    yield quota_routes(directory, tiers, caller, access)

@@ -6,12 +6,15 @@ side, so that a block's cells lie together.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import groupby
+from operator import or_
 from typing import Final
 
 from query_api.ranges import PlannedBlock
 from services.counter_codec import Matrix, unpack
 from services.counters import ReadRequest, ReadResult
+from services.identifiers import OrganizationId
 from services.keyspace import COUNT_FIELD, Kind, Scope, counter_field, counter_key, index_key, period_and_place
 from services.metrics_contract import PRODUCTS
 from services.windows import Window
@@ -39,12 +42,27 @@ class BlockCells:
 
 def read_request(prefix: str, scope: Scope, blocks: Sequence[PlannedBlock]) -> ReadRequest:
     """Return what to read: whether the scope is known, then counters, then bitmaps (not for a user)."""
-    windows = [window for block in blocks for window in block.windows()]
+    windows = _windows(blocks)
     groups: list[list[str | bytes]] = [_known_group(prefix, scope)]
     groups += _groups(prefix, scope, windows, _COUNTERS)
     if scope.user is None:
         groups += _groups(prefix, scope, windows, _ACTIVE)
     return ReadRequest(fields=groups)
+
+
+def actives_request(prefix: str, organization: OrganizationId, blocks: Sequence[PlannedBlock]) -> ReadRequest:
+    """Return what to read to tell how many users of an organization were active in each block."""
+    scope = Scope(organization=organization)
+    return ReadRequest(fields=list(_groups(prefix, scope, _windows(blocks), _ACTIVE)))
+
+
+def active_users(result: ReadResult, blocks: Sequence[PlannedBlock]) -> Iterator[int]:
+    """Yield how many distinct users were active in any product in each block, out of what `actives_request` asked."""
+    start = 0
+    for block in blocks:
+        end = start + len(_windows([block])) * len(PRODUCTS)
+        yield reduce(or_, _united(result.fields[start:end])).bit_count()
+        start = end
 
 
 def is_known(result: ReadResult) -> bool:
@@ -54,7 +72,7 @@ def is_known(result: ReadResult) -> bool:
 
 def block_cells(result: ReadResult, scope: Scope, blocks: Sequence[PlannedBlock]) -> Iterator[BlockCells]:
     """Yield each block's cells out of the answer to `read_request`."""
-    sizes = [sum(1 for _ in block.windows()) * len(PRODUCTS) for block in blocks]
+    sizes = [len(_windows([block])) * len(PRODUCTS) for block in blocks]
     counters = unpack(result.fields[1 : 1 + sum(sizes)])
     bitmaps = result.fields[1 + sum(sizes) :]
     start = 0
@@ -64,6 +82,10 @@ def block_cells(result: ReadResult, scope: Scope, blocks: Sequence[PlannedBlock]
         active = _active_alone(sums) if scope.user is not None else _united(bitmaps[start:end])
         yield BlockCells(sums=sums, active=active)
         start = end
+
+
+def _windows(blocks: Sequence[PlannedBlock]) -> list[tuple[Window, int]]:
+    return [window for block in blocks for window in block.windows()]
 
 
 def _known_group(prefix: str, scope: Scope) -> list[str | bytes]:

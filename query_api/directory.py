@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
+from query_api.dated import Dated
 from query_api.slots import SlotReader
 from query_api.snapshot import OrganizationSnapshot, Team, User, team_of, user_of
 from query_api.snapshots import Revision, Sized, Snapshots
@@ -39,16 +40,7 @@ RECORDS_PER_READ: Final = 20_000
 _CHANGES_MAX: Final = 5
 """How often a unit may change while it is read; a read in one call cannot be overtaken."""
 
-Value = TypeVar("Value")
 Snapshot = TypeVar("Snapshot", bound=Sized)
-
-
-@dataclass(frozen=True, slots=True)
-class Dated(Generic[Value]):
-    """An answer of the directory; every directory event that came before `as_of_ms` is in it. None while unknown."""
-
-    value: Value
-    as_of_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 
 from query_api.schemas.errors import Error
 from services.telemetry import running_version
@@ -37,10 +38,14 @@ _REQUEST_ID: Final[dict[str, Any]] = {
 }
 
 
-def error_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the `responses` of an operation that may answer with these errors."""
+def error_answers(*statuses: int, body: type[BaseModel] = Error) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of an operation that may answer with these errors.
+
+    Args:
+        body: of the operation's family.
+    """
     return {
-        status: {"model": Error, "description": _SENTENCES[status], "headers": _HEADERS.get(status, {})}
+        status: {"model": body, "description": _SENTENCES[status], "headers": _HEADERS.get(status, {})}
         for status in statuses
     }
 

@@ -1,20 +1,28 @@
-"""Reads the blocks of one scope from the counter store, in one step with the state that says how fresh they are."""
+"""Reads usage from the counter store: a scope's blocks in one step with the state that says how fresh they are."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
-from query_api.cells import block_cells, is_known, read_request
-from query_api.ranges import AskedRange, kept_at, plan_blocks
+from query_api.cells import active_users, actives_request, block_cells, is_known, read_request
+from query_api.dated import Dated, oldest
+from query_api.ranges import AskedRange, Kept, kept_at, plan_blocks
 from query_api.schemas.usage import UsageBlock
 from query_api.slots import SlotReader
 from query_api.usage import usage_block
+from query_api.utilization import asked_months, block_of_month
 from services.freshness import as_of_ms
+from services.identifiers import OrganizationId
 from services.keyspace import Scope, partition_of
 from services.settings import EventSettings, TopicSettings
 
+_MONTHS_PER_READ: Final = 12
+"""Bitmaps of a year in one script call: 372 days of four products."""
+
 
 class UnknownScope(LookupError):
-    """No event was ever counted for the organization, team or user."""
+    """There is no such organization, team or user: nothing was ever counted for it, or the directory lacks it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +53,7 @@ class UsageReader:
             StoreUnavailable, StoreRefused: as `CounterStore.read`.
         """
         now_ms = self._now_ms()
-        kept = kept_at(now_ms, keep_hours_s=self._events.keep_hours, keep_days_s=self._events.keep_days)
-        planned = plan_blocks(asked, kept, now_ms)
+        planned = plan_blocks(asked, self._kept(now_ms), now_ms)
         partition = partition_of(scope.organization, self._slots.partitions)
         result = await self._slots.read(partition, lambda prefix: read_request(prefix, scope, planned))
         if result.state is None or not is_known(result):
@@ -56,3 +63,29 @@ class UsageReader:
             blocks=[usage_block(block, each) for block, each in zip(planned, cells, strict=True)],
             as_of_ms=as_of_ms(result.state, self._topics.events),
         )
+
+    def months(self, start_date: str | None) -> range:
+        """Return the months that a start date asks for, as `query_api.utilization.asked_months`."""
+        now_ms = self._now_ms()
+        return asked_months(start_date, self._kept(now_ms), now_ms)
+
+    async def active_users(self, organization: OrganizationId, months: Sequence[int]) -> Dated[Sequence[int]]:
+        """Return how many distinct users were active in each month; 0 where nothing was ever counted.
+
+        Raises:
+            StoreUnavailable, StoreRefused: as `CounterStore.read`.
+        """
+        partition = partition_of(organization, self._slots.partitions)
+        found: list[int] = []
+        as_of: list[int | None] = []
+        for start in range(0, len(months), _MONTHS_PER_READ):
+            blocks = [block_of_month(month) for month in months[start : start + _MONTHS_PER_READ]]
+            result = await self._slots.read(
+                partition, partial(actives_request, organization=organization, blocks=blocks)
+            )
+            found += active_users(result, blocks)
+            as_of.append(as_of_ms(result.state, self._topics.events))
+        return Dated(found, oldest(*as_of))
+
+    def _kept(self, now_ms: int) -> Kept:
+        return kept_at(now_ms, keep_hours_s=self._events.keep_hours, keep_days_s=self._events.keep_days)

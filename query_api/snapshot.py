@@ -43,8 +43,8 @@ class Team:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MonthCounts:
-    """How many users were what at a month's end."""
+class StatusCounts:
+    """How many users are what, or were at a month's end."""
 
     registered: int
     deactivated: int
@@ -99,6 +99,15 @@ class OrganizationSnapshot:
         return dict(members)
 
     @cached_property
+    def heads(self) -> Mapping[TeamId, StatusCounts]:
+        """The members of each team, counted; no entry for a team without users."""
+        return {team: _counts(Counter(user.status for user in users)) for team, users in self.members.items()}
+
+    def listed(self, *, in_team: bool, status: Status) -> Sequence[User]:
+        """Return the users with or without a team that have a status, by id."""
+        return self._listed.get((in_team, status), ())
+
+    @cached_property
     def persons(self) -> frozenset[str]:
         """Ids of the users that are not deleted, whatever their status."""
         return frozenset(self._living(Thing.USER))
@@ -113,18 +122,21 @@ class OrganizationSnapshot:
         """Records of the licences that are not deleted, by id."""
         return [record for _, record in self._present(Thing.LICENSE)]
 
-    def month_end(self, month: int) -> MonthCounts:
+    def month_end(self, month: int) -> StatusCounts:
         """Return the counts at the end of a month (months since January 1970), by the changes' `time`."""
         counts: Counter[Status | None] = Counter()
         for number, of_month in self._changes:
             if number > month:
                 break
             counts.update(of_month)
-        return MonthCounts(
-            registered=counts[Status.REGISTERED],
-            deactivated=counts[Status.DEACTIVATED],
-            invited=counts[Status.INVITED],
-        )
+        return _counts(counts)
+
+    @cached_property
+    def _listed(self) -> Mapping[tuple[bool, Status], Sequence[User]]:
+        listed: dict[tuple[bool, Status], list[User]] = defaultdict(list)
+        for user in self.users:
+            listed[user.team is not None, user.status].append(user)
+        return dict(listed)
 
     @cached_property
     def _changes(self) -> Sequence[tuple[int, Mapping[Status | None, int]]]:
@@ -168,6 +180,14 @@ def team_of(team: TeamId, record: Mapping[str, Any]) -> Team:
     return Team(id=team, name=record["name"], is_default=record.get("isDefaultTeam"))
 
 
+def _counts(counts: Mapping[Any, int]) -> StatusCounts:
+    return StatusCounts(
+        registered=counts.get(Status.REGISTERED, 0),
+        deactivated=counts.get(Status.DEACTIVATED, 0),
+        invited=counts.get(Status.INVITED, 0),
+    )
+
+
 def _steps(history: Sequence[MonthEntry]) -> Iterable[tuple[int, Status | None, Status | None]]:
     """Yield (month, status before, status after) of a user's history."""
     before: Status | None = None
@@ -177,4 +197,4 @@ def _steps(history: Sequence[MonthEntry]) -> Iterable[tuple[int, Status | None, 
         before = after
 
 
-EMPTY: Final = OrganizationSnapshot(())
+NO_USERS: Final = _counts({})

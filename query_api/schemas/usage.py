@@ -1,31 +1,12 @@
 """The answers of the usage calls: the contract's members, the later file's, and `asOf`."""
 
-from typing import Annotated, Any
-
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import Field
 
 from query_api.ranges import Granularity
+from query_api.schemas.members import Answer, Count, Instant, Maybe
 
-
-def _without_default(schema: dict[str, Any]) -> None:
-    schema.pop("default", None)
-
-
-Count = Annotated[int, Field(ge=0)]
-
-Factor = Annotated[
-    float | SkipJsonSchema[None],
-    Field(exclude_if=lambda value: value is None, json_schema_extra=_without_default),
-]
+Factor = Maybe[float]
 """A ratio rounded half-up to 3 decimals; left out when its denominator is 0, never null."""
-
-Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-
-
-class Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, validate_by_name=True, validate_by_alias=True)
 
 
 class CodeCompletions(Answer):

@@ -1,5 +1,6 @@
 """Directory records as the aggregator writes them, for tests of what reads them; nothing is folded."""
 
+import itertools
 import json
 from collections import Counter
 from dataclasses import dataclass, field
@@ -28,6 +29,9 @@ LONG_AGO = "2020-01-01T00:00:00Z"
 
 Event = dict[str, Any]
 
+_revisions = itertools.count(1)
+"""Of all directories of this process, not of one: an app that outlives its store must not take one for another's."""
+
 
 def directory_event(thing: Thing, organization: str, subject: str, *, version: int, time: str, **data: Any) -> Event:
     """Return an event in structured form: an upsert with `data`, a delete without."""
@@ -55,7 +59,7 @@ class DirectoryWritten:
     epoch: Epoch = Epoch(1)
     read_up_to_ms: int | None = None
     records: dict[tuple[str, str], StoredRecord] = field(default_factory=dict)
-    revisions: Counter[str] = field(default_factory=Counter)
+    revisions: dict[str, int] = field(default_factory=dict)
     changed: set[tuple[str, str]] = field(default_factory=set)
     versions: Counter[tuple[str, str]] = field(default_factory=Counter)
 
@@ -65,6 +69,7 @@ class DirectoryWritten:
         self.versions[place] = max(self.versions[place], change.version)
         if after is not None:
             self.records[place] = after
+            self.revisions[place[0]] = next(_revisions)
             self.changed.add(place)
 
     def event(self, event: Event) -> None:
@@ -103,7 +108,6 @@ class DirectoryWritten:
     async def write(self, store: MemoryCounterStore | RedisCounterStore) -> None:
         """Apply what has changed since the last write as the next frame of every partition."""
         units = {unit for unit, _ in self.changed}
-        self.revisions.update(units)
         for number in range(self.partitions):
             partition = PartitionId(number)
             state = await store.begin(

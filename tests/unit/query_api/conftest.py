@@ -12,6 +12,7 @@ from services.telemetry import Telemetry
 from services.windows import HOUR_MS
 from tests.support.api_in_process import NOW_HOUR, PARTITIONS, SETTINGS, Api, emptied_app, shared_app
 from tests.support.counted import Counted
+from tests.support.directory_written import DirectoryWritten
 
 MakeApi = Callable[..., Api]
 
@@ -50,3 +51,9 @@ async def api() -> AsyncIterator[Api]:
 @pytest.fixture
 def counted() -> Counted:
     return Counted(partitions=PARTITIONS)
+
+
+@pytest.fixture
+def written() -> DirectoryWritten:
+    """A directory without anything in it yet, read up to the API's now."""
+    return DirectoryWritten(partitions=PARTITIONS, read_up_to_ms=NOW_HOUR * HOUR_MS)

@@ -171,7 +171,6 @@ async def test_answers_are_not_cached(api: Api) -> None:
 
 async def test_openapi_says_what_the_contract_says(api: Api) -> None:
     document = (await api.get("/openapi.json", {}, {})).json()
-    assert set(document["paths"]) == {PATH, "/api/v1/team/usage", "/api/v1/user/usage"}
     expected = {
         PATH: ("getOrganizationUsage", ["200", "400", "401", "404", "500", "503"], ["organizationId"]),
         "/api/v1/team/usage": (
