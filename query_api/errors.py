@@ -1,4 +1,8 @@
-"""Every error answer has one body: {error, message, status, requestId, details} (contract notes A29)."""
+"""Every error answer has the body of its family, whatever layer gives it.
+
+Under `/organizations/` (the quota family) that is the envelope without a result (contract notes Q4), everywhere else
+{error, message, status, requestId, details} (notes A29).
+"""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -8,12 +12,18 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from query_api.ranges import BadRange
 from query_api.reading import UnknownScope
+from query_api.schemas.envelope import APIResponseBase, APIResponseError
 from query_api.schemas.errors import Error
 from services.counters import StoreRefused, StoreUnavailable
+
+QUOTA_PATHS: Final = "/organizations/"
+"""What the path of every call of the quota family begins with."""
 
 RETRY_AFTER_S: Final = 1
 
@@ -46,21 +56,32 @@ class ApiError(Exception):
         self.headers = headers or {}
 
 
-def error_response(error: ApiError, request_id: str) -> JSONResponse:
-    """Return the answer to an error."""
-    body = Error(
+def error_body(error: ApiError, *, path: str, request_id: str) -> BaseModel:
+    """Return the body of the family that a path belongs to."""
+    if path.startswith(QUOTA_PATHS):
+        return APIResponseBase(errors=(APIResponseError(httpcode=error.status, message=error.message),))
+    return Error(
         error=_CODES.get(error.status, error.status.name),
         message=error.message,
         status=error.status,
         requestId=request_id,
         details=dict(error.details),
     )
+
+
+def error_response(error: ApiError, scope: Scope) -> JSONResponse:
+    """Return the answer to an error; `query_api.observing` has put the request id into the scope."""
+    body = error_body(error, path=scope["path"], request_id=scope["state"]["request_id"])
     return JSONResponse(body.model_dump(), status_code=error.status, headers=dict(error.headers))
 
 
 def not_found() -> ApiError:
     """Return the one answer for what is absent and for what the caller may not know of."""
     return ApiError(HTTPStatus.NOT_FOUND, "there is no such organization, team or user")
+
+
+def unavailable(sentence: str) -> ApiError:
+    return ApiError(HTTPStatus.SERVICE_UNAVAILABLE, sentence, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
 def internal_error() -> ApiError:
@@ -72,7 +93,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
     def handle(kind: type[Exception]) -> None:
         async def handler(request: Request, error: Exception) -> JSONResponse:
-            return error_response(_as_api_error(error), request.state.request_id)
+            return error_response(_as_api_error(error), request.scope)
 
         app.add_exception_handler(kind, handler)
 
@@ -102,11 +123,7 @@ def _as_api_error(error: Exception) -> ApiError:
             return not_found()
         case StoreUnavailable():
             structlog.get_logger().warning("store_unavailable", why=str(error))
-            return ApiError(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "the counters cannot be read at the moment; try again",
-                headers={"Retry-After": str(RETRY_AFTER_S)},
-            )
+            return unavailable("the counters cannot be read at the moment; try again")
         case StoreRefused():
             structlog.get_logger().error("store_refused", why=str(error))
             return internal_error()

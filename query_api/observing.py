@@ -38,7 +38,7 @@ class Observing:
                 status = event["status"]
                 headers = MutableHeaders(scope=event)
                 headers[REQUEST_ID_HEADER] = request_id
-                headers["Cache-Control"] = "no-store"
+                headers.setdefault("Cache-Control", "no-store")
             await send(event)
 
         started_s = monotonic_s()
@@ -46,14 +46,14 @@ class Observing:
             try:
                 await self._app(scope, receive, send_with_id)
             except Exception:
-                structlog.get_logger().exception("request_failed", route=_route(scope))
+                structlog.get_logger().exception("request_failed", route=route_of(scope))
                 if status is not None:  # the answer has begun and cannot be taken back: let the server cut it off
                     raise
-                await error_response(internal_error(), request_id)(scope, receive, send_with_id)
+                await error_response(internal_error(), scope)(scope, receive, send_with_id)
         self._count(scope, status or HTTPStatus.INTERNAL_SERVER_ERROR, monotonic_s() - started_s)
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
-        route = _route(scope)
+        route = route_of(scope)
         self._telemetry.count("tidemark_api_requests_total", route=route, status=int(status))
         self._telemetry.observe("tidemark_api_seconds", seconds, route=route)
 
@@ -63,6 +63,6 @@ def _request_id(headers: Headers) -> str:
     return given if _REQUEST_ID.fullmatch(given) else uuid4().hex
 
 
-def _route(scope: Scope) -> str:
+def route_of(scope: Scope) -> str:
     """Return the route's template, `none` when no route took the request: a raw path could be anything."""
     return str(getattr(scope.get("route"), "path", "none"))

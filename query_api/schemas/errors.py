@@ -1,4 +1,4 @@
-"""The one body of every error (contract: `Error`)."""
+"""The body of every error but the quota family's (contract: `Error`)."""
 
 from typing import Any
 
