@@ -13,6 +13,7 @@ from services.health import HealthServer, keep_beating
 from services.lifecycle import Exit, run, stop_on_signals
 from services.redis_client import connect
 from services.redis_counters import RedisCounterStore
+from services.redis_rates import redis_rate_storage
 from services.settings import Settings, WrongSettings, load_settings
 from services.telemetry import Telemetry, configure_logs
 
@@ -51,7 +52,8 @@ async def _serve_until_signalled(settings: Settings, tiers: Tiers) -> int:
         async with asyncio.TaskGroup() as beside:
             watches = (keep_beating(health), keep_looking_at_store(store, partitions, health))
             tasks = [beside.create_task(watch) for watch in watches]
-            await serve(create_app(store, settings, telemetry, tiers=tiers), bound, stop)
+            app = create_app(store, settings, telemetry, tiers=tiers, rate_storage=redis_rate_storage(client))
+            await serve(app, bound, stop)
             for task in tasks:
                 task.cancel()
     return Exit.ORDERED_STOP

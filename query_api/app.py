@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Final
 
 from fastapi import APIRouter, FastAPI
+from starlette.middleware.gzip import GZipMiddleware
 
 from query_api.auth import Caller, caller_of
 from query_api.directory import DirectoryReader
 from query_api.errors import install_error_handlers
+from query_api.head_bounds import HeadBounds
+from query_api.limiting import limited
 from query_api.lookups import Lookups
 from query_api.observing import Observing
 from query_api.openapi import openapi_document
@@ -23,11 +27,19 @@ from query_api.routes.user import user_routes
 from query_api.slots import SlotReader
 from query_api.standin import Access
 from query_api.tiers import Tiers, load_tiers
+from query_api.time_budget import TimeBudget
 from services.clock import now_ms
 from services.counters import CounterStore
+from services.redis_rates import RateStorage
 from services.settings import Settings
 from services.telemetry import Telemetry
 from services.tokens import token_key
+
+_GZIP_BYTES_MIN: Final = 1_024
+"""Below it, an answer of one block, it fits into one packet anyway."""
+
+_GZIP_LEVEL: Final = 4
+"""A year of days (193 kB) becomes 22 kB in 1.8 ms; at the library's level 9, 16 kB in 12 ms."""
 
 
 def create_app(
@@ -37,23 +49,29 @@ def create_app(
     *,
     clock: Callable[[], int] = now_ms,
     tiers: Tiers | None = None,
+    rate_storage: RateStorage | None = None,
 ) -> FastAPI:
     """Return the ASGI app that answers from a store.
 
     Args:
         clock: gives milliseconds since the epoch.
         tiers: of the quota calls; those that are shipped if None.
+        rate_storage: where requests are counted if `api.rate_limit` is set; in this process if None.
     """
     slots = SlotReader(store, settings.topics.frames_partitions, telemetry)
     reader = UsageReader(slots, topics=settings.topics, events=settings.events, now_ms=clock)
     directory = DirectoryReader(slots, settings.topics.directory)
     app = FastAPI(openapi_url="/openapi.json", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.openapi = partial(openapi_document, app)  # type: ignore[method-assign]
-    caller, access = caller_of(token_key(settings.api)), Access()
+    caller, access = limited(caller_of(token_key(settings.api)), settings.api.rate_limit, rate_storage), Access()
     app.include_router(usage_routes(reader, caller))
     for routes in _directory_routes(reader, directory, tiers or load_tiers(None), caller, access):
         app.include_router(routes)
     install_error_handlers(app)
+    # From the inside out.
+    app.add_middleware(GZipMiddleware, minimum_size=_GZIP_BYTES_MIN, compresslevel=_GZIP_LEVEL)
+    app.add_middleware(TimeBudget, seconds=settings.api.request_timeout, telemetry=telemetry)
+    app.add_middleware(HeadBounds)
     app.add_middleware(Observing, telemetry=telemetry)
     return app
 

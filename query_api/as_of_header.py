@@ -4,8 +4,9 @@ from typing import Any, Final
 
 from fastapi import Response
 
-from query_api.routes.usage import AS_OF_HEADER
 from services.windows import rfc3339
+
+AS_OF_HEADER: Final = "Tidemark-As-Of"
 
 _HEADERS: Final[dict[str, Any]] = {
     AS_OF_HEADER: {

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
+from query_api.as_of_header import AS_OF_HEADER
 from query_api.schemas.errors import Error
 from services.telemetry import running_version
 
@@ -23,14 +24,47 @@ _SENTENCES: Final = {
     401: "The token is missing or not valid.",
     403: "The token belongs to another organization.",
     404: "No such organization, team or user.",
+    429: "Too many requests of this token or organization (only where rate limits are set).",
     500: "Unforeseen failure.",
-    503: "The counters cannot be read at the moment.",
+    503: "The counters cannot be read at the moment, or not in time.",
+}
+
+_ALWAYS: Final = (HTTPStatus.TOO_MANY_REQUESTS,)
+"""What every operation may answer besides its own errors."""
+
+_RETRY_AFTER: Final[dict[str, Any]] = {
+    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
 }
 
 _HEADERS: Final[dict[int, dict[str, Any]]] = {
     401: {"WWW-Authenticate": {"description": "The challenge.", "schema": {"type": "string"}}},
-    503: {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}},
+    429: _RETRY_AFTER,
+    503: _RETRY_AFTER,
 }
+
+_NUMBERS_HEADERS: Final[dict[str, Any]] = {
+    AS_OF_HEADER: {
+        "description": "The body's asOf, in a 304 what it would be now; left out while it is unknown.",
+        "schema": {"type": "string", "format": "date-time"},
+    },
+    "ETag": {
+        "description": "Weak tag of the numbers: of the body without asOf.",
+        "schema": {"type": "string", "pattern": '^W/"[0-9a-f]{32}"$'},
+    },
+}
+
+IF_NONE_MATCH: Final[dict[str, Any]] = {
+    "parameters": [
+        {
+            "name": "If-None-Match",
+            "in": "header",
+            "required": False,
+            "description": "The ETag of numbers at hand, or several: 304 says that they are still the same.",
+            "schema": {"type": "string"},
+        }
+    ]
+}
+"""The `openapi_extra` of an operation that answers with an ETag."""
 
 _REQUEST_ID: Final[dict[str, Any]] = {
     "description": "The request's X-Request-ID when it is 1 to 64 letters, digits and hyphens, else a new one.",
@@ -38,15 +72,23 @@ _REQUEST_ID: Final[dict[str, Any]] = {
 }
 
 
+def usage_answers(*errors: int) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a usage call, which may answer with these errors."""
+    return {
+        200: {"description": "The blocks of the range.", "headers": _NUMBERS_HEADERS},
+        304: {"description": "The numbers are those that If-None-Match names.", "headers": _NUMBERS_HEADERS},
+    } | error_answers(*errors)
+
+
 def error_answers(*statuses: int, body: type[BaseModel] = Error) -> dict[int | str, dict[str, Any]]:
-    """Return the `responses` of an operation that may answer with these errors.
+    """Return the `responses` of an operation that may answer with these errors, and with what every one may.
 
     Args:
         body: of the operation's family.
     """
     return {
-        status: {"model": body, "description": _SENTENCES[status], "headers": _HEADERS.get(status, {})}
-        for status in statuses
+        int(status): {"model": body, "description": _SENTENCES[status], "headers": _HEADERS.get(status, {})}
+        for status in (*statuses, *_ALWAYS)
     }
 
 

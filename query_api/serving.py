@@ -9,6 +9,7 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
+from query_api.http_protocol import Protocol
 from query_api.slots import other_partitions
 from services.counters import CounterStore, StoreRefused, StoreUnavailable
 from services.health import HealthServer
@@ -45,7 +46,7 @@ async def serve(app: FastAPI, bound: socket.socket, stop: asyncio.Event) -> None
     """Serve until `stop` is set and the requests at hand are answered."""
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=Protocol,
         ws="none",
         lifespan="off",
         log_config=None,

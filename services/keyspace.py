@@ -3,6 +3,7 @@
 Layout, with `{tag}` the hash tag of the organization's partition and `e1` the epoch::
 
     tm:partitions                               string  P of the deployment, set once
+    tm:rates:{WHOSE}, tm:rates:{WHOSE}/-1       string  requests in this window and the last (services.redis_rates)
     tm:{tag}:state                              hash  progress of the partition (services.counters.PartitionState)
     tm:{tag}:e1:h:ORG[/t/TEAM|/u/USER]/DAY      hash  hour counters of one day, one field a (hour, product)
     tm:{tag}:e1:d:ORG[/t/TEAM|/u/USER]/MONTH    hash  day counters of one month, one field a (day, product)
@@ -38,6 +39,9 @@ from services.windows import Window, day_of_month, month_of_day
 
 PREFIX: Final = "tm:"
 PARTITIONS_KEY: Final = f"{PREFIX}partitions"
+RATES_PREFIX: Final = f"{PREFIX}rates"
+"""Without a colon: the library of rate limits puts one behind it."""
+
 SLOTS: Final = 16_384
 COUNT_FIELD: Final = b"/count"
 """Field of a user index that holds the number of its users; no user id can hold `/`."""

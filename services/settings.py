@@ -30,6 +30,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from services.rate_limits import read_rates
+
 CONFIG_VARIABLE = "TIDEMARK_CONFIG"
 DEVELOPMENT_SECRET = "tidemark-development-secret-not-for-production"
 JWT_SECRET_BYTES_MIN = 32
@@ -56,6 +58,10 @@ def parse_duration(value: object) -> object:
 def write_duration(seconds: float | None) -> str:
     """Return a duration as `parse_duration` reads it back, to the last bit."""
     return "none" if seconds is None else f"{Decimal(repr(seconds)).normalize():f}s"
+
+
+def _none_or_text(value: object) -> object:
+    return None if isinstance(value, str) and value.strip().lower() == "none" else value
 
 
 Duration = Annotated[
@@ -164,8 +170,12 @@ class ApiSettings(Group):
     jwt_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
     jwt_issuer: str = "tidemark"
     jwt_audience: str = "tidemark-api"
-    redis_timeout: Duration = 1.0
+    request_timeout: Duration = Field(0.7, gt=0, description="of one request; over it, the answer is 503")
+    redis_timeout: Duration = Field(0.5, gt=0, description="of one call, and of waiting for a connection")
     redis_connections: int = Field(16, ge=1, le=1024)
+    rate_limit: Annotated[str | None, BeforeValidator(_none_or_text)] = Field(
+        None, description="such as 20/second per token, 200/second per organization; none lifts it"
+    )
 
     @field_validator("jwt_secret")
     @classmethod
@@ -173,6 +183,22 @@ class ApiSettings(Group):
         if len(secret.get_secret_value().encode()) < JWT_SECRET_BYTES_MIN:
             raise ValueError(f"it must have at least {JWT_SECRET_BYTES_MIN} bytes; `openssl rand -hex 32` makes one")
         return secret
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _rates_can_be_read(cls, text: str | None) -> str | None:
+        if text is not None:
+            read_rates(text)
+        return text
+
+    @model_validator(mode="after")
+    def _a_call_ends_before_its_request(self) -> "ApiSettings":
+        if self.redis_timeout >= self.request_timeout:
+            raise ValueError(
+                f"redis_timeout ({write_duration(self.redis_timeout)}) must lie below request_timeout"
+                f" ({write_duration(self.request_timeout)}): a request's time would be over before Redis is given up"
+            )
+        return self
 
 
 class Settings(BaseSettings):

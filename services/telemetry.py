@@ -101,6 +101,7 @@ METRICS: Final = (
     _counter("tidemark_redis_rollbacks_total", "Times that Redis was found to have lost acknowledged writes."),
     _counter("tidemark_api_requests_total", "Requests answered, by route template and status.", "route", "status"),
     _histogram("tidemark_api_seconds", "Time to answer a request, by route template.", _CALL_SECONDS, "route"),
+    _counter("tidemark_api_timeouts_total", "Requests answered with 503 because their time was over.", "route"),
     _gauge("tidemark_build_info", "Always 1; the labels say what is running.", "role", "version", "python"),
 )
 """Every metric. A new one is a row here; `services.metrics_page` makes `deploy/docs/metrics.md` from them."""

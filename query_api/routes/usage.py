@@ -3,21 +3,20 @@
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import StringConstraints
 
 from query_api.auth import Caller, check_organization
-from query_api.openapi import error_answers
+from query_api.openapi import IF_NONE_MATCH, usage_answers
 from query_api.ranges import AskedRange, GranularityWord, parse_range
 from query_api.reading import ScopeUsage, UsageReader
 from query_api.schemas.usage import OrgUsageResponse, TeamUsageResponse, UsageContainer, UserUsageResponse
+from query_api.usage_answers import usage_answer
 from services.events import ID_CHARACTERS_MAX
 from services.identifiers import OrganizationId, TeamId, UserId
 from services.keyspace import Scope
 from services.tokens import Claims
 from services.windows import rfc3339
-
-AS_OF_HEADER: Final = "Tidemark-As-Of"
 
 _ID_PATTERN: Final = r"^[^/\x00-\x1f\x7f-\x9f]+$"
 """What an id in an event may be; no other was ever counted."""
@@ -38,14 +37,6 @@ GranularityParameter = Annotated[
     GranularityWord, Query(description="Width of a block; day, week, month and hour are synonyms.")
 ]
 
-_AS_OF: dict[str, Any] = {
-    AS_OF_HEADER: {
-        "description": "The body's asOf; left out while it is unknown.",
-        "schema": {"type": "string", "format": "date-time"},
-    }
-}
-_OK: dict[int | str, dict[str, Any]] = {200: {"description": "The blocks of the range.", "headers": _AS_OF}}
-
 
 def usage_routes(reader: UsageReader, caller: Caller) -> APIRouter:
     """Return the routes. A token sees its organization only, in any role (roles by operation: issue 4)."""
@@ -55,75 +46,78 @@ def usage_routes(reader: UsageReader, caller: Caller) -> APIRouter:
     @routes.get(
         "/api/v1/organization/usage",
         operation_id="getOrganizationUsage",
+        response_model=OrgUsageResponse,
         summary="Usage of the whole organization, in blocks.",
-        responses=_OK | error_answers(400, 401, 404, 500, 503),
+        openapi_extra=IF_NONE_MATCH,
+        responses=usage_answers(400, 401, 404, 500, 503),
     )
     async def organization_usage(
-        response: Response,
+        request: Request,
         claims: Annotated[Claims, claims_of],
         organization: OrganizationParameter,
         from_: FromParameter,
         to: ToParameter,
         granularity: GranularityParameter,
-    ) -> OrgUsageResponse:
+    ) -> Response:
         check_organization(claims, organization, foreign=HTTPStatus.NOT_FOUND)
         asked = parse_range(from_, to, granularity)
         usage = await reader.usage(Scope(organization=OrganizationId(organization)), asked)
-        return OrgUsageResponse(organization_id=organization, **_envelope(asked, usage, response))
+        return usage_answer(request, OrgUsageResponse(organization_id=organization, **_envelope(asked, usage)))
 
     @routes.get(
         "/api/v1/team/usage",
         operation_id="getTeamUsage",
+        response_model=TeamUsageResponse,
         summary="Usage of one team, in blocks.",
-        responses=_OK | error_answers(400, 401, 403, 404, 500, 503),
+        openapi_extra=IF_NONE_MATCH,
+        responses=usage_answers(400, 401, 403, 404, 500, 503),
     )
     async def team_usage(
-        response: Response,
+        request: Request,
         claims: Annotated[Claims, claims_of],
         organization: OrganizationParameter,
         team: TeamParameter,
         from_: FromParameter,
         to: ToParameter,
         granularity: GranularityParameter,
-    ) -> TeamUsageResponse:
+    ) -> Response:
         check_organization(claims, organization, foreign=HTTPStatus.FORBIDDEN)
         asked = parse_range(from_, to, granularity)
         scope = Scope(organization=OrganizationId(organization), team=TeamId(team))
-        envelope = _envelope(asked, await reader.usage(scope, asked), response)
-        return TeamUsageResponse(organization_id=organization, team_id=team, **envelope)
+        envelope = _envelope(asked, await reader.usage(scope, asked))
+        return usage_answer(request, TeamUsageResponse(organization_id=organization, team_id=team, **envelope))
 
     @routes.get(
         "/api/v1/user/usage",
         operation_id="getUserUsage",
+        response_model=UserUsageResponse,
         summary="Usage of one user, in blocks; activeUsers is 0 or 1.",
-        responses=_OK | error_answers(400, 401, 403, 404, 500, 503),
+        openapi_extra=IF_NONE_MATCH,
+        responses=usage_answers(400, 401, 403, 404, 500, 503),
     )
     async def user_usage(
-        response: Response,
+        request: Request,
         claims: Annotated[Claims, claims_of],
         organization: OrganizationParameter,
         user: UserParameter,
         from_: FromParameter,
         to: ToParameter,
         granularity: GranularityParameter,
-    ) -> UserUsageResponse:
+    ) -> Response:
         check_organization(claims, organization, foreign=HTTPStatus.FORBIDDEN)
         asked = parse_range(from_, to, granularity)
         scope = Scope(organization=OrganizationId(organization), user=UserId(user))
-        envelope = _envelope(asked, await reader.usage(scope, asked), response)
-        return UserUsageResponse(organization_id=organization, user_id=user, **envelope)
+        envelope = _envelope(asked, await reader.usage(scope, asked))
+        return usage_answer(request, UserUsageResponse(organization_id=organization, user_id=user, **envelope))
 
     return routes
 
 
-def _envelope(asked: AskedRange, usage: ScopeUsage, response: Response) -> dict[str, Any]:
-    """Return the members that all three answers share, and set the as-of header."""
-    as_of = None if usage.as_of_ms is None else rfc3339(usage.as_of_ms)
-    if as_of is not None:
-        response.headers[AS_OF_HEADER] = as_of
+def _envelope(asked: AskedRange, usage: ScopeUsage) -> dict[str, Any]:
+    """Return the members that all three answers share."""
     return {
         "from_": rfc3339(asked.from_ms),
         "to": rfc3339(asked.to_ms),
         "usage": UsageContainer(granularity=asked.granularity, data=tuple(usage.blocks)),
-        "as_of": as_of,
+        "as_of": None if usage.as_of_ms is None else rfc3339(usage.as_of_ms),
     }

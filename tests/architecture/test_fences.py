@@ -15,6 +15,7 @@ ROOMS = {
     "mode": ("aggregator/app.py", "aggregator/faust_*.py"),
     "aiokafka": ("services/kafka.py", "services/topics.py", "services/publishing.py", "ingest/*", "aggregator/*"),
     "redis": ("services/redis_*.py",),
+    "limits": ("services/redis_rates.py",),
     "fastapi": ("query_api/*",),
     "starlette": ("query_api/*",),
 }

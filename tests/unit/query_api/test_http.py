@@ -165,22 +165,22 @@ async def test_requests_are_counted_by_route_template_and_status(
     assert "secret" not in page
 
 
-async def test_answers_are_not_cached(api: Api) -> None:
-    assert (await api.get(PATH, ASKED)).headers["Cache-Control"] == "no-store"
-
-
 async def test_openapi_says_what_the_contract_says(api: Api) -> None:
     document = (await api.get("/openapi.json", {}, {})).json()
     expected = {
-        PATH: ("getOrganizationUsage", ["200", "400", "401", "404", "500", "503"], ["organizationId"]),
+        PATH: (
+            "getOrganizationUsage",
+            ["200", "304", "400", "401", "404", "429", "500", "503"],
+            ["organizationId"],
+        ),
         "/api/v1/team/usage": (
             "getTeamUsage",
-            ["200", "400", "401", "403", "404", "500", "503"],
+            ["200", "304", "400", "401", "403", "404", "429", "500", "503"],
             ["organizationId", "teamId"],
         ),
         "/api/v1/user/usage": (
             "getUserUsage",
-            ["200", "400", "401", "403", "404", "500", "503"],
+            ["200", "304", "400", "401", "403", "404", "429", "500", "503"],
             ["organizationId", "userId"],
         ),
     }
@@ -188,8 +188,10 @@ async def test_openapi_says_what_the_contract_says(api: Api) -> None:
         operation = document["paths"][path]["get"]
         assert operation["operationId"] == operation_id
         assert sorted(operation["responses"]) == statuses
-        assert [row["name"] for row in operation["parameters"]] == [*ids, "from", "to", "granularity"]
-        assert all(row["required"] and row["in"] == "query" for row in operation["parameters"])
+        *asked, tag = operation["parameters"]
+        assert [row["name"] for row in asked] == [*ids, "from", "to", "granularity"]
+        assert all(row["required"] and row["in"] == "query" for row in asked)
+        assert (tag["name"], tag["in"], tag["required"]) == ("If-None-Match", "header", False)
         assert operation["security"] == [{"bearerAuth": []}]
         assert_answers(operation["responses"])
     assert "HTTPValidationError" not in document["components"]["schemas"]
@@ -199,12 +201,15 @@ async def test_openapi_says_what_the_contract_says(api: Api) -> None:
 def assert_answers(responses: dict[str, Any]) -> None:
     for status, response in responses.items():
         assert "X-Request-ID" in response["headers"]
-        if status != "200":
+        if status not in {"200", "304"}:
             schema = response["content"]["application/json"]["schema"]
             assert schema == {"$ref": "#/components/schemas/Error"}
-    assert "Tidemark-As-Of" in responses["200"]["headers"]
+    for status in ("200", "304"):
+        assert {"Tidemark-As-Of", "ETag"} <= set(responses[status]["headers"])
+    assert "content" not in responses["304"]
     assert "WWW-Authenticate" in responses["401"]["headers"]
-    assert "Retry-After" in responses["503"]["headers"]
+    for status in ("429", "503"):
+        assert "Retry-After" in responses[status]["headers"]
 
 
 async def test_openapi_schemas_have_the_contracts_members(api: Api) -> None:

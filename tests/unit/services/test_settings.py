@@ -97,6 +97,9 @@ def test_a_group_given_as_one_value_is_refused_in_words(monkeypatch: pytest.Monk
         ("redis", "timeout", float("nan")),
         ("redis", "timeout", -1),
         ("api", "jwt_secret", "too short"),
+        ("api", "request_timeout", 0),
+        ("api", "redis_timeout", 0),
+        ("api", "request_timeout", "none"),
     ],
 )
 def test_a_value_that_cannot_be_is_named_with_its_variable(group: str, name: str, value: object) -> None:
@@ -126,6 +129,14 @@ def test_all_three_limits_may_be_lifted() -> None:
 def test_an_age_limit_above_the_time_hours_are_kept_is_refused() -> None:
     assert "above keep_hours" in said({"events": {"max_age": "46d"}})
     assert load_settings({"events": {"max_age": "45d"}}).events.max_age == 45 * DAY_S
+
+
+@pytest.mark.parametrize("times", [("700ms", "700ms"), ("0.3s", "0.5s")])
+def test_a_call_to_redis_that_could_outlast_its_request_is_refused(times: tuple[str, str]) -> None:
+    request, redis = times
+    sentence = said({"api": {"request_timeout": request, "redis_timeout": redis}})
+    assert sentence.startswith("TIDEMARK_API: redis_timeout")
+    assert "below request_timeout" in sentence
 
 
 def test_settings_cannot_be_changed() -> None:

@@ -1,0 +1,47 @@
+"""Rate limits: a request counts for its token and its organization once its caller is known.
+
+Not before, so that nobody can use up what is another's. Where it cannot be counted, Redis being away, it is answered
+as the counters themselves would answer it: 503 (ADR 0011).
+"""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from query_api.auth import Caller
+from query_api.errors import ApiError
+from services.rate_limits import Counted, read_rates
+from services.redis_rates import RateCounts, RateStorage
+from services.tokens import Claims
+
+
+def limited(caller: Caller, rates: str | None, storage: RateStorage | None) -> Callable[..., Any]:
+    """Return a dependency that gives what `caller` gives, or ends a request over a rate with 429.
+
+    Args:
+        rates: the setting `api.rate_limit`; without one `caller` itself is returned.
+        storage: where requests are counted; in this process if None.
+    """
+    if rates is None:
+        return caller
+    counts = RateCounts(storage, read_rates(rates))
+
+    async def limited_caller(request: Request, claims: Annotated[Claims, Depends(caller)]) -> Claims:
+        counted = {Counted.TOKEN: _signed_part(request), Counted.ORGANIZATION: claims.organization}
+        if wait_s := await counts.wait_s(counted):
+            raise ApiError(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                f"too many requests; try again in {wait_s} s",
+                headers={"Retry-After": str(wait_s)},
+            )
+        return claims
+
+    return limited_caller
+
+
+def _signed_part(request: Request) -> str:
+    """Return what names the token: all but its signature, of which several spellings may be valid."""
+    _, _, token = request.headers["Authorization"].partition(" ")
+    return token.strip().rpartition(".")[0]

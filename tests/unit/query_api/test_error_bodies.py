@@ -1,0 +1,158 @@
+"""Every error has the body of its family, whatever layer answers, and bounds are judged before the store is asked."""
+
+from collections.abc import MutableMapping
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import APIRouter
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from query_api.app import create_app
+from query_api.head_bounds import HEAD_BYTES_MAX, TARGET_BYTES_MAX
+from services.counters import CounterStore, StoreRefused, StoreUnavailable
+from services.memory_counters import MemoryCounterStore
+from services.settings import ApiSettings
+from services.telemetry import Telemetry
+from services.windows import HOUR_MS, rfc3339
+from tests.support.api_in_process import NOW_HOUR, PARTITIONS, SETTINGS, Api, bearer
+
+ORGANIZATION = "/api/v1/organization/usage"
+ASKED = {
+    "organizationId": "acme",
+    "from": rfc3339((NOW_HOUR - 24) * HOUR_MS),
+    "to": rfc3339(NOW_HOUR * HOUR_MS),
+    "granularity": "daily",
+}
+
+
+def is_error_of_usage(response: httpx.Response) -> bool:
+    body = response.json()
+    return list(body) == ["error", "message", "status", "requestId", "details"] and body["status"] == (
+        response.status_code
+    )
+
+
+def is_error_of_quota(response: httpx.Response) -> bool:
+    body = response.json()
+    (error,) = body["errors"]
+    return (list(body), body["meta"], list(error), error["httpcode"]) == (
+        ["meta", "errors"],
+        {},
+        ["httpcode", "message"],
+        response.status_code,
+    )
+
+
+@pytest.mark.parametrize(
+    "path", ["/organizations/quota/nothing", "/organizations/", "/organizations/%00", "/%6Frganizations/x"]
+)
+async def test_an_unknown_path_of_the_quota_family_is_404_in_the_envelope(api: Api, path: str) -> None:
+    response = await api.get(path)
+    assert response.status_code == 404
+    assert is_error_of_quota(response)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/organizations", "/organization/", "/x/organizations/", "/%ff%zz", "/%00", "/ü"]
+)
+async def test_any_other_unknown_path_is_404_in_the_usage_familys_body(api: Api, path: str) -> None:
+    response = await api.get(path)
+    assert response.status_code == 404
+    assert is_error_of_usage(response)
+
+
+def client_of(store: CounterStore, *routes: APIRouter) -> httpx.AsyncClient:
+    settings = SETTINGS.model_copy(update={"api": ApiSettings(request_timeout=0.05, redis_timeout=0.04)})
+    app = create_app(store, settings, Telemetry("api"), clock=lambda: NOW_HOUR * HOUR_MS)
+    for each in routes:
+        app.include_router(each)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://api")
+
+
+def failing_at(path: str, error: Exception) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get(path)
+    async def fail() -> None:
+        raise error
+
+    return routes
+
+
+ERRORS = [
+    (RuntimeError("the password is hunter2"), 500),
+    (ExceptionGroup("hunter2", [ValueError("hunter2")]), 500),
+    (StoreRefused("hunter2"), 500),
+    (StoreUnavailable("hunter2"), 503),
+    (HTTPException(418, "hunter2"), 418),
+    (RequestValidationError([{"loc": ("query", "limit"), "msg": "it must be a number", "type": "int"}]), 400),
+]
+
+
+@pytest.mark.parametrize(("error", "status"), ERRORS, ids=lambda each: type(each).__name__)
+async def test_an_error_of_the_quota_family_is_the_envelope_without_what_happened(
+    error: Exception, status: int, logged: list[MutableMapping[str, Any]]
+) -> None:
+    async with client_of(MemoryCounterStore(PARTITIONS), failing_at("/organizations/fails", error)) as client:
+        response = await client.get("/organizations/fails")
+        posted = await client.post("/organizations/fails")
+    assert response.status_code == status
+    assert is_error_of_quota(response)
+    assert "hunter2" not in response.text
+    assert "Traceback" not in response.text
+    assert response.headers.get("Retry-After") == ("1" if status == 503 else None)
+    assert (posted.status_code, posted.headers["Allow"]) == (405, "GET")
+    assert is_error_of_quota(posted)
+
+
+@pytest.mark.parametrize("path", [ORGANIZATION, "/organizations/x", "/"])
+async def test_a_long_target_is_414_and_long_headers_are_431(api: Api, path: str) -> None:
+    is_error = is_error_of_quota if path.startswith("/organizations/") else is_error_of_usage
+    url = f"{path}?a={'x' * TARGET_BYTES_MAX}"
+    long_target = await api.client.get(url, headers=bearer())
+    assert long_target.status_code == 414
+    long_header = await api.client.get(path, headers=bearer() | {"X-Filler": "x" * HEAD_BYTES_MAX})
+    assert long_header.status_code == 431
+    many = await api.client.get(path, headers=[("X-Filler", "x" * 100)] * 200)
+    assert many.status_code == 431
+    assert all(is_error(response) for response in (long_target, long_header, many))
+
+
+class Untouchable:
+    """A store that must not be asked."""
+
+    def __getattr__(self, name: str) -> object:
+        raise AssertionError(f"the store was asked for {name}")
+
+
+BEYOND = [
+    ({"granularity": "hourly", "from": "2026-07-01T00:00:00Z", "to": "2026-08-01T01:00:00Z"}, "to"),
+    ({"granularity": "daily", "from": "2025-01-01T00:00:00Z", "to": "2026-02-06T00:00:00Z"}, "to"),
+    ({"granularity": "weekly", "from": "2020-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z"}, "to"),
+    ({"granularity": "monthly", "from": "2020-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z"}, "to"),
+    ({"granularity": "all", "from": "0002-01-01T00:00:00Z", "to": "9998-01-01T00:00:00Z"}, "to"),
+    ({"from": "2026-02-30T00:00:00Z"}, "from"),
+    ({"to": "9999-12-31T23:59:59Z"}, "to"),
+    ({"to": ASKED["from"]}, "to"),
+    ({"granularity": "minutely"}, "granularity"),
+]
+
+
+@pytest.mark.parametrize(("changes", "parameter"), BEYOND)
+@pytest.mark.parametrize("path", [ORGANIZATION, "/api/v1/team/usage", "/api/v1/user/usage"])
+async def test_a_range_beyond_its_bounds_is_refused_before_the_store_is_asked(
+    path: str, changes: dict[str, str], parameter: str
+) -> None:
+    asked = ASKED | {"teamId": "core", "userId": "ada"} | changes
+    async with client_of(Untouchable()) as client:  # type: ignore[arg-type]
+        response = await client.get(path, params=asked, headers=bearer())
+    assert response.status_code == 400
+    assert is_error_of_usage(response)
+    assert list(response.json()["details"]["parameters"]) == [parameter]
+
+
+async def test_the_store_that_must_not_be_asked_would_be_noticed(logged: list[MutableMapping[str, Any]]) -> None:
+    async with client_of(Untouchable()) as client:  # type: ignore[arg-type]
+        assert (await client.get(ORGANIZATION, params=ASKED, headers=bearer())).status_code == 500
