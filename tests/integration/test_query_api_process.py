@@ -22,50 +22,12 @@ from services.redis_counters import RedisCounterStore
 from services.settings import RedisSettings, Settings
 from services.tokens import Claims, Role, issue_token, token_key
 from services.windows import HOUR_MS, rfc3339
-from tests.support.child_process import ChildProcess
+from tests.support.api_process import PARTITIONS, ROOT, ApiProcess, environment
 from tests.support.counted import Counted, Use
 from tests.support.ports import LOOPBACK, free_ports
 from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.integration
-
-ROOT = Path(__file__).parents[2]
-PARTITIONS = 4
-
-
-class ApiProcess:
-    """`python -m query_api` with addresses of its own."""
-
-    def __init__(self, redis_url: str, directory: Path, **variables: str) -> None:
-        self.port = free_ports(1)[0]
-        self.address_file = directory / "health"
-        self._child = ChildProcess(
-            "query_api",
-            [sys.executable, "-m", "query_api"],
-            directory=ROOT,
-            log=directory / "api.log",
-            environment={**os.environ, **environment(redis_url, self.port, self.address_file), **variables},
-        )
-
-    def wait(self) -> None:
-        self._child.wait_until(self.address_file.exists, seconds=30)
-
-    @property
-    def health(self) -> str:
-        return f"http://{self.address_file.read_text().strip()}"
-
-    def stop(self) -> str:
-        self._child.stop()
-        return self._child.written()
-
-
-def environment(redis_url: str, port: int, address_file: Path) -> dict[str, str]:
-    return {
-        "TIDEMARK_REDIS__URL": redis_url,
-        "TIDEMARK_TOPICS__FRAMES_PARTITIONS": str(PARTITIONS),
-        "TIDEMARK_API__PORT": str(port),
-        "TIDEMARK_API__ADDRESS_FILE": str(address_file),
-    }
 
 
 @contextmanager
@@ -98,7 +60,7 @@ def headers(organization: str = "acme") -> dict[str, str]:
 
 @asynccontextmanager
 async def asking(api: ApiProcess) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{api.port}", timeout=10) as client:
+    async with httpx.AsyncClient(base_url=api.url, timeout=10) as client:
         yield client
 
 
