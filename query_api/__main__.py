@@ -39,6 +39,10 @@ async def _serve_until_signalled(settings: Settings, tiers: Tiers) -> int:
         client = connect(settings.redis, timeout_s=api.redis_timeout, connections=api.redis_connections)
         stack.push_async_callback(client.aclose)
         store = RedisCounterStore(client, partitions)
+        # Its own connection: that all others are busy must not look as if Redis were away.
+        watch = connect(settings.redis, timeout_s=api.redis_timeout, connections=1)
+        stack.push_async_callback(watch.aclose)
+        watched = RedisCounterStore(watch, partitions)
         telemetry = Telemetry(ROLE)
         health = HealthServer(telemetry, api.host, api.health_port, api.address_file)
         health.not_ready(STORE, "not asked yet")
@@ -46,11 +50,11 @@ async def _serve_until_signalled(settings: Settings, tiers: Tiers) -> int:
         health.start()
         stack.callback(health.stop)
         # Refuses here what no waiting mends; a store that is away only keeps the API from being ready.
-        await look_at_store(store, partitions, health)
+        await look_at_store(watched, partitions, health)
         host, port = bound.getsockname()[:2]
         structlog.get_logger().info("listening", host=host, port=port, health=health.address)
         async with asyncio.TaskGroup() as beside:
-            watches = (keep_beating(health), keep_looking_at_store(store, partitions, health))
+            watches = (keep_beating(health), keep_looking_at_store(watched, partitions, health))
             tasks = [beside.create_task(watch) for watch in watches]
             app = create_app(store, settings, telemetry, tiers=tiers, rate_storage=redis_rate_storage(client))
             await serve(app, bound, stop)
