@@ -6,7 +6,7 @@ as the counters themselves would answer it: 503 (ADR 0011).
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
 
@@ -15,6 +15,8 @@ from query_api.errors import ApiError
 from services.rate_limits import Counted, read_rates
 from services.redis_rates import RateCounts, RateStorage
 from services.tokens import Claims
+
+_API_KEY_HEADER: Final = "SlashID-API-Key"
 
 
 def limited(caller: Caller, rates: str | None, storage: RateStorage | None) -> Callable[..., Any]:
@@ -29,7 +31,7 @@ def limited(caller: Caller, rates: str | None, storage: RateStorage | None) -> C
     counts = RateCounts(storage, read_rates(rates))
 
     async def limited_caller(request: Request, claims: Annotated[Claims, Depends(caller)]) -> Claims:
-        counted = {Counted.TOKEN: _signed_part(request), Counted.ORGANIZATION: claims.organization}
+        counted = {Counted.TOKEN: _credential(request), Counted.ORGANIZATION: claims.organization}
         if wait_s := await counts.wait_s(counted):
             raise ApiError(
                 HTTPStatus.TOO_MANY_REQUESTS,
@@ -41,7 +43,10 @@ def limited(caller: Caller, rates: str | None, storage: RateStorage | None) -> C
     return limited_caller
 
 
-def _signed_part(request: Request) -> str:
-    """Return what names the token: all but its signature, of which several spellings may be valid."""
-    _, _, token = request.headers["Authorization"].partition(" ")
-    return token.strip().rpartition(".")[0]
+def _credential(request: Request) -> str:
+    """Return what names the token or the API key that the caller was found by.
+
+    Of a token that is all but its signature, of which several spellings may be valid.
+    """
+    _, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip().rpartition(".")[0] or request.headers.get(_API_KEY_HEADER, "")

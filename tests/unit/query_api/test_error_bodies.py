@@ -13,7 +13,6 @@ from query_api.app import create_app
 from query_api.head_bounds import HEAD_BYTES_MAX, TARGET_BYTES_MAX
 from services.counters import CounterStore, StoreRefused, StoreUnavailable
 from services.memory_counters import MemoryCounterStore
-from services.settings import ApiSettings
 from services.telemetry import Telemetry
 from services.windows import HOUR_MS, rfc3339
 from tests.support.api_in_process import NOW_HOUR, PARTITIONS, SETTINGS, Api, bearer
@@ -64,8 +63,7 @@ async def test_any_other_unknown_path_is_404_in_the_usage_familys_body(api: Api,
 
 
 def client_of(store: CounterStore, *routes: APIRouter) -> httpx.AsyncClient:
-    settings = SETTINGS.model_copy(update={"api": ApiSettings(request_timeout=0.05, redis_timeout=0.04)})
-    app = create_app(store, settings, Telemetry("api"), clock=lambda: NOW_HOUR * HOUR_MS)
+    app = create_app(store, SETTINGS, Telemetry("api"), clock=lambda: NOW_HOUR * HOUR_MS)
     for each in routes:
         app.include_router(each)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://api")
