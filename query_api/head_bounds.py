@@ -1,6 +1,7 @@
 """Refuses a request whose line or headers are too long, before anything reads them.
 
-The server itself only bounds a head that comes in pieces: one that comes in a single read may have 256 kB.
+The server itself only bounds a head that comes in pieces: one that comes in a single read may have 256 kB. Both are
+400, which every operation lists; 414 and 431 would say the same and be in no contract.
 """
 
 from http import HTTPStatus
@@ -15,8 +16,6 @@ TARGET_BYTES_MAX: Final = 8_192
 
 HEAD_BYTES_MAX: Final = 16_384
 """With the headers; as much as the server takes in pieces. A token has at most half of it."""
-
-HEAD_TOO_LARGE: Final = f"the request's line and headers have more than {HEAD_BYTES_MAX} bytes"
 
 
 class HeadBounds:
@@ -33,9 +32,7 @@ class HeadBounds:
 def _too_long(scope: Scope) -> ApiError | None:
     target = len(scope.get("raw_path") or scope["path"].encode()) + len(scope["query_string"])
     if target > TARGET_BYTES_MAX:
-        return ApiError(
-            HTTPStatus.REQUEST_URI_TOO_LONG, f"the path and the query have more than {TARGET_BYTES_MAX} bytes"
-        )
+        return ApiError(HTTPStatus.BAD_REQUEST, f"path and query have more than {TARGET_BYTES_MAX} bytes")
     if target + sum(len(name) + len(value) for name, value in scope["headers"]) > HEAD_BYTES_MAX:
-        return ApiError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, HEAD_TOO_LARGE)
+        return ApiError(HTTPStatus.BAD_REQUEST, f"path, query and headers have more than {HEAD_BYTES_MAX} bytes")
     return None

@@ -3,35 +3,26 @@
 Such a request has no path and reaches no app, so it is answered by the protocol itself, which then hangs up.
 """
 
-import sys
 from http import HTTPStatus
-from typing import Final
 from uuid import uuid4
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from query_api.errors import ApiError, error_body
-from query_api.head_bounds import HEAD_TOO_LARGE
 from query_api.observing import REQUEST_ID_HEADER
-
-_SENTENCES: Final = {
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: HEAD_TOO_LARGE,
-    HTTPStatus.NOT_IMPLEMENTED: "the request's transfer coding is not known here",
-}
 
 
 class Protocol(H11Protocol):
     """uvicorn's, but for the body of its own answer."""
 
     def send_400_response(self, msg: str) -> None:
-        """Answer, and hang up; uvicorn calls it while it handles what h11 found wrong."""
+        """Answer with uvicorn's sentence, and hang up."""
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # the answer has begun: it cannot be taken back
             self.transport.close()
             return
-        status = HTTPStatus(getattr(sys.exception(), "error_status_hint", HTTPStatus.BAD_REQUEST))
         request_id = uuid4().hex
-        error = ApiError(status, _SENTENCES.get(status, msg))
+        error = ApiError(HTTPStatus.BAD_REQUEST, msg)
         body = error_body(error, path="", request_id=request_id).model_dump_json().encode()
         headers = {
             "Content-Type": "application/json",
@@ -41,7 +32,7 @@ class Protocol(H11Protocol):
             "Connection": "close",
         }
         for event in (
-            h11.Response(status_code=status, headers=list(headers.items()), reason=status.phrase),
+            h11.Response(status_code=error.status, headers=list(headers.items()), reason=error.status.phrase),
             h11.Data(data=body),
             h11.EndOfMessage(),
         ):
