@@ -4,13 +4,12 @@ Not before, so that nobody can use up what is another's. Where it cannot be coun
 as the counters themselves would answer it: 503 (ADR 0011).
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
 
-from query_api.auth import Caller
 from query_api.errors import ApiError
 from services.rate_limits import Counted, read_rates
 from services.redis_rates import RateCounts, RateStorage
@@ -19,7 +18,9 @@ from services.tokens import Claims
 _API_KEY_HEADER: Final = "SlashID-API-Key"
 
 
-def limited(caller: Caller, rates: str | None, storage: RateStorage | None) -> Callable[..., Any]:
+def limited(
+    caller: Callable[..., Claims | Awaitable[Claims]], rates: str | None, storage: RateStorage | None
+) -> Callable[..., Any]:
     """Return a dependency that gives what `caller` gives, or ends a request over a rate with 429.
 
     Args:
