@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import APIRouter
+from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
@@ -62,21 +62,24 @@ async def test_any_other_unknown_path_is_404_in_the_usage_familys_body(api: Api,
     assert is_error_of_usage(response)
 
 
-def client_of(store: CounterStore, *routes: APIRouter) -> httpx.AsyncClient:
-    app = create_app(store, SETTINGS, Telemetry("api"), clock=lambda: NOW_HOUR * HOUR_MS)
-    for each in routes:
-        app.include_router(each)
+def app_of(store: CounterStore) -> FastAPI:
+    return create_app(store, SETTINGS, Telemetry("api"), clock=lambda: NOW_HOUR * HOUR_MS)
+
+
+def client_of(app: FastAPI) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://api")
 
 
-def failing_at(path: str, error: Exception) -> APIRouter:
-    routes = APIRouter()
+@pytest.fixture(scope="module")
+def failing_app() -> FastAPI:
+    """An app with one operation more, which fails as the number in its path says."""
+    app = app_of(MemoryCounterStore(PARTITIONS))
 
-    @routes.get(path)
-    async def fail() -> None:
-        raise error
+    @app.get("/organizations/fails/{number}")
+    async def fail(number: int) -> None:
+        raise ERRORS[number][0]
 
-    return routes
+    return app
 
 
 ERRORS = [
@@ -89,13 +92,14 @@ ERRORS = [
 ]
 
 
-@pytest.mark.parametrize(("error", "status"), ERRORS, ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize("number", range(len(ERRORS)), ids=lambda number: type(ERRORS[number][0]).__name__)
 async def test_an_error_of_the_quota_family_is_the_envelope_without_what_happened(
-    error: Exception, status: int, logged: list[MutableMapping[str, Any]]
+    failing_app: FastAPI, number: int, logged: list[MutableMapping[str, Any]]
 ) -> None:
-    async with client_of(MemoryCounterStore(PARTITIONS), failing_at("/organizations/fails", error)) as client:
-        response = await client.get("/organizations/fails")
-        posted = await client.post("/organizations/fails")
+    status = ERRORS[number][1]
+    async with client_of(failing_app) as client:
+        response = await client.get(f"/organizations/fails/{number}")
+        posted = await client.post(f"/organizations/fails/{number}")
     assert response.status_code == status
     assert is_error_of_quota(response)
     assert "hunter2" not in response.text
@@ -128,6 +132,11 @@ class Untouchable:
         raise AssertionError(f"the store was asked for {name}")
 
 
+@pytest.fixture(scope="module")
+def untouchable_app() -> FastAPI:
+    return app_of(Untouchable())  # type: ignore[arg-type]
+
+
 BEYOND = [
     ({"granularity": "hourly", "from": "2026-07-01T00:00:00Z", "to": "2026-08-01T01:00:00Z"}, "to"),
     ({"granularity": "daily", "from": "2025-01-01T00:00:00Z", "to": "2026-02-06T00:00:00Z"}, "to"),
@@ -144,16 +153,47 @@ BEYOND = [
 @pytest.mark.parametrize(("changes", "parameter"), BEYOND)
 @pytest.mark.parametrize("path", [ORGANIZATION, "/api/v1/team/usage", "/api/v1/user/usage"])
 async def test_a_range_beyond_its_bounds_is_refused_before_the_store_is_asked(
-    path: str, changes: dict[str, str], parameter: str
+    untouchable_app: FastAPI, path: str, changes: dict[str, str], parameter: str
 ) -> None:
     asked = ASKED | {"teamId": "core", "userId": "ada"} | changes
-    async with client_of(Untouchable()) as client:  # type: ignore[arg-type]
+    async with client_of(untouchable_app) as client:
         response = await client.get(path, params=asked, headers=bearer())
     assert response.status_code == 400
     assert is_error_of_usage(response)
     assert list(response.json()["details"]["parameters"]) == [parameter]
 
 
-async def test_the_store_that_must_not_be_asked_would_be_noticed(logged: list[MutableMapping[str, Any]]) -> None:
-    async with client_of(Untouchable()) as client:  # type: ignore[arg-type]
+PAGED = {"offset": "0", "limit": "10", "teamMember": "true", "active": "true"}
+UNREADABLE = [
+    ("/api/v1/organization/users", PAGED | {"limit": "1001"}),
+    ("/api/v1/organization/users", PAGED | {"limit": "-1"}),
+    ("/api/v1/organization/users", PAGED | {"offset": "-1"}),
+    ("/api/v1/organization/users", PAGED | {"offset": "9" * 5_000}),
+    ("/api/v1/organization/users", PAGED | {"active": "perhaps"}),
+    ("/api/v1/organization/teams", {"limit": "1e3"}),
+    ("/api/v1/team/core/users", {"offset": "0", "limit": "1001"}),
+    (f"/api/v1/team/{'x' * 129}", {}),
+    (f"/api/v1/user/{'x' * 129}", {}),
+    ("/api/v1/organization/account-utilizations", {"startDate": "2026-13"}),
+    ("/api/v1/organization/account-utilizations", {"startDate": "2027-01"}),
+    ("/api/v1/instance/permissions", {"role": "Emperor"}),
+    ("/organizations/suborganizations", {"filter": "(" * 500}),
+    ("/organizations/suborganizations", {"filter": 'name eq "' + "x" * 5_000 + '"'}),
+]
+
+
+@pytest.mark.parametrize(("path", "parameters"), UNREADABLE)
+async def test_what_cannot_be_read_is_refused_before_the_store_is_asked(
+    untouchable_app: FastAPI, path: str, parameters: dict[str, str]
+) -> None:
+    async with client_of(untouchable_app) as client:
+        response = await client.get(path, params=parameters, headers=bearer() | {"SlashID-OrgID": "acme"})
+    assert response.status_code == 400, response.text
+    assert (is_error_of_quota if path.startswith("/organizations/") else is_error_of_usage)(response)
+
+
+async def test_the_store_that_must_not_be_asked_would_be_noticed(
+    untouchable_app: FastAPI, logged: list[MutableMapping[str, Any]]
+) -> None:
+    async with client_of(untouchable_app) as client:
         assert (await client.get(ORGANIZATION, params=ASKED, headers=bearer())).status_code == 500

@@ -5,7 +5,6 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import httpx
-import pytest
 from fastapi import Depends, FastAPI
 from limits.aio.storage import MemoryStorage
 
@@ -162,8 +161,15 @@ async def test_numbers_are_served_while_the_rate_is_kept(make_api: MakeApi, coun
     assert await statuses(api, bearer(token_of("ada")), 2) == [200, 429]
 
 
-@pytest.mark.parametrize("path", [PATH, "/api/v1/team/usage", "/api/v1/user/usage"])
-async def test_every_operation_is_limited(make_api: MakeApi, path: str) -> None:
+async def test_every_operation_of_the_document_is_limited_and_says_so(make_api: MakeApi) -> None:
     api = make_api(settings=limited("1/day"))
-    headers = bearer(token_of("ada"))
-    assert [(await api.get(path, {}, headers)).status_code for _ in range(2)] == [400, 429]
+    document = (await api.get("/openapi.json", {}, {})).json()
+    assert len(document["paths"]) == 17
+    for number, (path, operations) in enumerate(document["paths"].items()):
+        assert "Retry-After" in operations["get"]["responses"]["429"]["headers"]
+        headers = bearer(token_of("ada", f"organization-{number}"))
+        url = path.replace("{teamId}", "core").replace("{user_id}", "ada")
+        assert (await api.get(url, {}, headers)).status_code in (200, 400, 404), path
+        refused = await api.get(url, {}, headers)
+        assert refused.status_code == 429, path
+        assert ("errors" in refused.json()) is path.startswith("/organizations/")
