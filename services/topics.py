@@ -70,25 +70,39 @@ async def check_frames(settings: Settings, *, within_s: float = START_LIMIT_S) -
 async def end_offsets(settings: Settings, topic: str) -> dict[int, int] | None:
     """Return each partition's end offset (of the next record), or None when the topic does not exist.
 
+    Raises:
+        KafkaUnavailable: Kafka does not answer.
+    """
+    return (await ends_of(settings, topic)).get(topic)
+
+
+async def ends_of(settings: Settings, *names: str) -> dict[str, dict[int, int]]:
+    """Return the end offsets of several topics, those left out that do not exist.
+
     A topic is never asked for by name before it is known to exist: brokers may create what is asked for.
 
     Raises:
         KafkaUnavailable: Kafka does not answer.
     """
-    with _answering(f"looking for {topic}"):
+    what = ", ".join(names)
+    with _answering(f"looking for {what}"):
         async with _connected(settings) as admin:
-            rows = (await _describe(admin)).topics.get(topic)
-    if not rows:
-        return None
+            found = (await _describe(admin)).topics
+    partitions = [TopicPartition(name, row["partition"]) for name in names for row in found.get(name, ())]
+    if not partitions:
+        return {}
     consumer = make_consumer(settings.kafka, fetch_max_wait_ms=_FETCH_WAIT_MS)
-    with _answering(f"reading the end of {topic}"):
+    with _answering(f"reading the end of {what}"):
         try:
             await consumer.start()
-            ends = await consumer.end_offsets([TopicPartition(topic, row["partition"]) for row in rows])
+            ends = await consumer.end_offsets(partitions)
             watermarks = await _high_watermarks(consumer, ends)
         finally:
             await consumer.stop()
-    return {each.partition: max(end, watermarks.get(each, 0)) for each, end in sorted(ends.items())}
+    answer: dict[str, dict[int, int]] = {}
+    for each, end in sorted(ends.items()):
+        answer.setdefault(each.topic, {})[each.partition] = max(end, watermarks.get(each, 0))
+    return answer
 
 
 async def _high_watermarks(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:

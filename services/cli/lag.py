@@ -30,19 +30,20 @@ def lag(state_file: StateFile = None, as_json: AsJson = False) -> None:
 
 
 async def _lags(settings: Settings) -> list[Lag]:
-    events, frames = settings.topics.events, settings.topics.frames
+    events, directory, frames = settings.topics.events, settings.topics.directory, settings.topics.frames
     # Ends first: what is applied while we look must not look like a lag below zero.
-    event_ends, frame_ends = await _ends(settings, events), await _ends(settings, frames)
+    ends = await _ends(settings, events, directory, frames)
     states = await _states(settings)
-    return source_lags(events, event_ends, states) + frame_lags(frames, frame_ends, states)
+    sources = [row for topic in (events, directory) for row in source_lags(topic, ends.get(topic), states)]
+    return sources + frame_lags(frames, ends.get(frames), states)
 
 
-async def _ends(settings: Settings, topic: str) -> Mapping[int, int] | None:
+async def _ends(settings: Settings, *names: str) -> Mapping[str, Mapping[int, int]]:
     try:
-        return await topics.end_offsets(settings, topic)
+        return await topics.ends_of(settings, *names)
     except KafkaUnavailable as error:
         complain(f"the ends are unknown: {error}")
-        return None
+        return {}
 
 
 async def _states(settings: Settings) -> States:

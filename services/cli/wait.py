@@ -18,16 +18,19 @@ from services.stores import open_store
 
 def wait(
     caught_up: Annotated[
-        bool, typer.Option("--caught-up", help="Wait for every record that is in usage.events now.")
+        bool,
+        typer.Option(
+            "--caught-up", help="Wait for every record that is in the topics of events and of the directory now."
+        ),
     ] = False,
     timeout: Annotated[float, typer.Option(min=0.0, metavar="S", help="Give up after so many seconds.")] = 60.0,
     state_file: StateFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Wait until every record that is in usage.events at the call is in the counters, or is a dead letter.
+    """Wait until all that is in usage.events and usage.directory at the call is applied, or is a dead letter.
 
     Exit code 0 when it is so, 1 when the time is up (and what is missing is printed). Records that come later are
-    not waited for. Kafka, the topic or Redis not being there yet is waited out too.
+    not waited for. Kafka, usage.events or Redis not being there yet is waited out too.
 
     Example: `tidemark publish events.ndjson && tidemark wait --caught-up --timeout 60 && tidemark counters export`
     """
@@ -42,7 +45,7 @@ def wait(
         complain(f"not caught up after {timeout:g} s" + ("" if outcome.ends is not None else f": {NO_ENDS}"))
         for row in outcome.behind:
             applied, missing = ("unknown" if each is None else each for each in (row.applied, row.missing))
-            complain(f"  partition {row.partition}: end {row.end}, applied {applied}, missing {missing}")
+            complain(f"  {row.topic}, partition {row.partition}: end {row.end}, applied {applied}, missing {missing}")
     if not outcome.caught_up:
         raise typer.Exit(1)
 

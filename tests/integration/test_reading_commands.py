@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from aiokafka.admin import NewTopic
 
 from services import topics
 from services.caught_up import wait_until_caught_up
@@ -13,7 +14,7 @@ from services.counters import PartitionState, SourcePosition
 from services.dead_letter_log import DeadLetter, read_dead_letters
 from services.dead_letters import Reason, dead_letter_headers
 from services.identifiers import Epoch, FrameOffset, PartitionId
-from services.kafka import make_producer
+from services.kafka import make_admin, make_producer
 from services.memory_counters import MemoryCounterStore
 from services.settings import Settings, load_settings
 from services.stores import open_store
@@ -55,7 +56,7 @@ async def send(settings: Settings, topic: str, records: list[tuple[bytes, list[t
         await producer.stop()
 
 
-def covering(settings: Settings, ends: dict[int, int]) -> PartitionState:
+def covering(settings: Settings, ends: dict[int, int], directory: dict[int, int] | None = None) -> PartitionState:
     return PartitionState(
         epoch=Epoch(1),
         applied_offset=FrameOffset(0),
@@ -63,8 +64,9 @@ def covering(settings: Settings, ends: dict[int, int]) -> PartitionState:
         partitions=PARTITIONS,
         fingerprint="f",
         sources={
-            (settings.topics.events, number): SourcePosition(next_offset=end, read_up_to_ms=None)
-            for number, end in ends.items()
+            (topic, number): SourcePosition(next_offset=end, read_up_to_ms=None)
+            for topic, of_topic in ((settings.topics.events, ends), (settings.topics.directory, directory or {}))
+            for number, end in of_topic.items()
         },
     )
 
@@ -107,6 +109,31 @@ async def test_a_wait_is_over_when_every_slot_covers_what_was_there_at_the_call(
     await store.begin(PartitionId(1), covering(settings, {number: end + 1 for number, end in ends.items()}))
     store.partitions[0].state = covering(settings, {number: end + 1 for number, end in ends.items()})
     assert (await waiting).caught_up
+
+
+async def test_a_wait_asks_for_the_directory_too(settings: Settings) -> None:
+    await topics.create_missing(settings)
+    await send(settings, settings.topics.directory, [(b"1", []), (b"2", [])])
+    store = MemoryCounterStore(PARTITIONS)
+    for number in range(PARTITIONS):
+        await store.begin(PartitionId(number), covering(settings, {}, {0: 1}))
+    short = await wait_until_caught_up(settings, store, 3)
+    assert [(row.topic, row.end, row.applied) for row in short.behind] == [(settings.topics.directory, 2, 1)]
+    for number in range(PARTITIONS):
+        store.partitions[number].state = covering(settings, {}, {0: 2})
+    assert (await wait_until_caught_up(settings, store, 30)).caught_up
+
+
+async def test_a_directory_topic_that_is_not_there_holds_nobody_up(settings: Settings) -> None:
+    admin = make_admin(settings.kafka)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(settings.topics.events, 1, 1)])
+    finally:
+        await admin.close()
+    wait = await wait_until_caught_up(settings, MemoryCounterStore(PARTITIONS), 30)
+    assert wait.caught_up
+    assert set(wait.ends or {}) == {(settings.topics.events, 0)}
 
 
 async def test_a_wait_outlasts_a_topic_that_is_not_there_yet(settings: Settings) -> None:

@@ -96,7 +96,7 @@ def test_a_killed_role_is_running_again_and_the_state_file_knows(pipeline: Pipel
 def test_lag_and_wait_and_check_find_the_pipeline_by_its_state_file(pipeline: PipelineUnderTest) -> None:
     pipeline.run("wait", "--caught-up", "--timeout", "30")
     rows = json.loads(pipeline.run("lag", "--json").out)
-    assert {row["topic"] for row in rows} == {pipeline.topics["events"], pipeline.topics["frames"]}
+    assert {row["topic"] for row in rows} == {pipeline.topics[name] for name in ("events", "directory", "frames")}
     assert all(row["lag"] is not None for row in rows)
     assert json.loads(pipeline.run("topics", "check", "--json").out) == {"differences": []}
     assert pipeline.run("dead-letters", "list", "--json").out == ""

@@ -8,6 +8,7 @@ from services.lag import covered_up_to, frame_lags, source_lags
 pytestmark = pytest.mark.unit
 
 EVENTS = "usage.events"
+DIRECTORY = "usage.directory"
 
 
 def slot(applied: int = 9, **covered: int) -> PartitionState:
@@ -56,20 +57,26 @@ def test_frames_lag_by_the_offset_after_the_applied_one() -> None:
 
 
 def test_caught_up_means_every_slot_covers_the_ends() -> None:
-    ends = {0: 10, 1: 4}
-    assert behind(EVENTS, ends, [slot(p0=10, p1=4), slot(p0=11, p1=9)]) == ()
-    (row,) = behind(EVENTS, ends, [slot(p0=10, p1=4), slot(p0=9, p1=9)])
-    assert (row.partition, row.end, row.applied, row.missing) == (0, 10, 9, 1)
+    ends = {(EVENTS, 0): 10, (EVENTS, 1): 4}
+    assert behind(ends, [slot(p0=10, p1=4), slot(p0=11, p1=9)]) == ()
+    (row,) = behind(ends, [slot(p0=10, p1=4), slot(p0=9, p1=9)])
+    assert (row.topic, row.partition, row.end, row.applied, row.missing) == (EVENTS, 0, 10, 9, 1)
+
+
+def test_a_source_of_another_topic_is_not_covered_by_the_same_partition_of_this_one() -> None:
+    (row,) = behind({(EVENTS, 0): 3, (DIRECTORY, 0): 3}, [slot(p0=10)])
+    assert (row.topic, row.applied, row.missing) == (DIRECTORY, None, None)
 
 
 def test_an_empty_partition_holds_nobody_up_and_an_unheard_one_does() -> None:
-    assert behind(EVENTS, {0: 0}, [None]) == ()
-    (row,) = behind(EVENTS, {0: 3}, [None])
+    assert behind({(EVENTS, 0): 0}, [None]) == ()
+    (row,) = behind({(EVENTS, 0): 3}, [None])
     assert (row.applied, row.missing) == (None, None)
 
 
 def test_a_wait_that_does_not_know_the_ends_is_not_caught_up() -> None:
     assert not Wait(ends=None).caught_up
     assert Wait(ends={}).caught_up
-    wait = Wait(ends={0: 10, 1: 4}, behind=behind(EVENTS, {0: 10, 1: 4}, [slot(p0=6)]))
+    ends = {(EVENTS, 0): 10, (DIRECTORY, 0): 4}
+    wait = Wait(ends=ends, behind=behind(ends, [slot(p0=6)]))
     assert (wait.total, wait.done) == (14, 6)
