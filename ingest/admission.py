@@ -20,12 +20,12 @@ import msgspec
 
 from ingest.binary_mode import is_binary_mode, structured_form
 from ingest.diagnosis import diagnose
-from ingest.strict_json import has_duplicate_keys
 from ingest.time_reader import TimeReader
 from ingest.verdicts import AdmissionRules, Admitted, Rejected
 from services.dead_letters import Reason
 from services.event_rules import WrongTime, is_id_text, is_identity_text
 from services.events import ReceivedEvent, received_decoder
+from services.strict_json import has_duplicate_keys
 
 __all__ = ["Admission", "Admitted", "Rejected"]
 

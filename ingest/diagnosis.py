@@ -17,17 +17,8 @@ A null attribute counts as absent, as the JSON format of CloudEvents says; a nul
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from ingest.strict_json import (
-    Members,
-    NotJson,
-    depth_exceeds,
-    duplicate_key,
-    lone_surrogate,
-    not_a_number,
-    parse,
-)
 from ingest.verdicts import AdmissionRules, Rejected
-from services.dead_letters import MEANINGS, Reason
+from services.dead_letters import Reason
 from services.event_rules import (
     TimeWithoutOffset,
     WrongTime,
@@ -45,21 +36,15 @@ from services.events import (
     text_names,
 )
 from services.metrics_contract import AMOUNT_MAX, PRODUCTS, Product
+from services.record_object import RecordFault, read_object, read_value
+from services.strict_json import Members, lone_surrogate
 
-LEVELS_MAX: Final = 16
 FIELD_CHARACTERS_MAX: Final = 200
 """A field's name may come from the record; longer ones are cut."""
 
 _PRODUCT_OF_TYPE: Final = {product.event_type: product for product in PRODUCTS}
 _OPTIONAL: Final = ("datacontenttype", "dataschema", "traceparent", "tracestate")
 _ATTRIBUTES: Final = frozenset({*EVENT_CLASSES[0].__struct_fields__, "type"})
-
-
-class _Fault(Exception):
-    def __init__(self, reason: Reason, field: str | None = None, detail: str | None = None) -> None:
-        super().__init__(reason)
-        cut = None if field is None else field[:FIELD_CHARACTERS_MAX]
-        self.rejected = Rejected(reason=reason, field=cut, detail=detail or MEANINGS[reason])
 
 
 def diagnose(value: bytes | None, rules: AdmissionRules, broker_ms: int) -> Rejected | None:
@@ -71,75 +56,53 @@ def diagnose(value: bytes | None, rules: AdmissionRules, broker_ms: int) -> Reje
         broker_ms: the record's broker timestamp.
     """
     try:
-        event = _object(value, rules)
+        event = read_object(value, rules.max_bytes)
         time_ms, product = _check_attributes(event, rules)
         _check_data(event, product, rules)
         _check(lone_surrogate(event), Reason.WRONG_TYPE)
         _check_age(time_ms, broker_ms, rules)
-    except _Fault as fault:
-        return fault.rejected
+    except RecordFault as fault:
+        return _rejected(fault)
     return None
 
 
 def record_fault(value: bytes | None, rules: AdmissionRules) -> Rejected | None:
     """Return the fault of the first group (the record itself), or None when it holds one JSON value."""
     try:
-        _parsed(value, rules)
-    except _Fault as fault:
-        return fault.rejected
+        read_value(value, rules.max_bytes)
+    except RecordFault as fault:
+        return _rejected(fault)
     return None
 
 
 def object_fault(value: bytes | None, rules: AdmissionRules) -> Rejected | None:
     """Return the fault of the first two groups or the sixth, or None when the record holds one sound JSON object."""
     try:
-        _check(lone_surrogate(_object(value, rules)), Reason.WRONG_TYPE)
-    except _Fault as fault:
-        return fault.rejected
+        _check(lone_surrogate(read_object(value, rules.max_bytes)), Reason.WRONG_TYPE)
+    except RecordFault as fault:
+        return _rejected(fault)
     return None
 
 
-def _object(value: bytes | None, rules: AdmissionRules) -> Members:
-    """Return the record's object after the first two groups of checks."""
-    parsed = _parsed(value, rules)
-    _check(duplicate_key(parsed), Reason.DUPLICATE_KEY)
-    _check(not_a_number(parsed), Reason.NOT_A_NUMBER)
-    if not isinstance(parsed, Members):
-        raise _Fault(Reason.NOT_AN_OBJECT)
-    return parsed
-
-
-def _parsed(value: bytes | None, rules: AdmissionRules) -> object:
-    if value is None:
-        raise _Fault(Reason.NULL_RECORD)
-    if len(value) > rules.max_bytes:
-        raise _Fault(Reason.TOO_LARGE)
-    try:
-        text = value.decode()
-    except UnicodeDecodeError as error:
-        raise _Fault(Reason.NOT_UTF8, None, f"byte {error.start}: {error.reason}") from error
-    if depth_exceeds(text, LEVELS_MAX):
-        raise _Fault(Reason.TOO_DEEP)
-    try:
-        return parse(text)
-    except NotJson as error:
-        raise _Fault(Reason.NOT_JSON, None, str(error)) from error
+def _rejected(fault: RecordFault) -> Rejected:
+    cut = None if fault.field is None else fault.field[:FIELD_CHARACTERS_MAX]
+    return Rejected(reason=fault.reason, field=cut, detail=fault.detail)
 
 
 def _check(path: str | None, reason: Reason) -> None:
     if path is not None:
-        raise _Fault(reason, path or None)
+        raise RecordFault(reason, path or None)
 
 
 def _check_attributes(event: Members, rules: AdmissionRules) -> tuple[int, Product]:
     """Check all attributes but `data`; return the time and what the type counts."""
     if _required(event, "specversion") != SPECVERSION:
-        raise _Fault(Reason.WRONG_TYPE, "specversion", f"not {SPECVERSION}")
+        raise RecordFault(Reason.WRONG_TYPE, "specversion", f"not {SPECVERSION}")
     for name in ("id", "source"):
         _check_id(name, _required(event, name), IDENTITY_CHARACTERS_MAX, has_bad_identity_characters)
     product = _PRODUCT_OF_TYPE.get(_required(event, "type"))
     if product is None:
-        raise _Fault(Reason.UNKNOWN_TYPE, "type")
+        raise RecordFault(Reason.UNKNOWN_TYPE, "type")
     time_ms = _time_ms(_required(event, "time"))
     for name in ("subject", "organizationid"):
         _check_key_id(name, _required(event, name))
@@ -153,44 +116,44 @@ def _check_attributes(event: Members, rules: AdmissionRules) -> tuple[int, Produ
 
 def _required(event: Members, name: str) -> str:
     if (text := _optional(event, name)) is None:
-        raise _Fault(Reason.MISSING_ATTRIBUTE, name)
+        raise RecordFault(Reason.MISSING_ATTRIBUTE, name)
     return text
 
 
 def _optional(event: Members, name: str) -> str | None:
     found = event.get(name)
     if found is not None and not isinstance(found, str):
-        raise _Fault(Reason.WRONG_TYPE, name, "not a text")
+        raise RecordFault(Reason.WRONG_TYPE, name, "not a text")
     return found
 
 
 def _check_id(name: str, text: str, characters: int, has_bad: Callable[[str], bool]) -> None:
     if not text:
-        raise _Fault(Reason.EMPTY_ID, name)
+        raise RecordFault(Reason.EMPTY_ID, name)
     if len(text) > characters:
-        raise _Fault(Reason.ID_TOO_LONG, name)
+        raise RecordFault(Reason.ID_TOO_LONG, name)
     if has_bad(text):
-        raise _Fault(Reason.BAD_ID, name)
+        raise RecordFault(Reason.BAD_ID, name)
 
 
 def _check_key_id(name: str, text: str) -> None:
     _check_id(name, text, ID_CHARACTERS_MAX, has_bad_id_characters)
     if text in RESERVED_IDS:
-        raise _Fault(Reason.RESERVED_ID, name)
+        raise RecordFault(Reason.RESERVED_ID, name)
 
 
 def _time_ms(text: str) -> int:
     try:
         return read_time_ms(text)
     except TimeWithoutOffset as error:
-        raise _Fault(Reason.TIME_WITHOUT_OFFSET, "time") from error
+        raise RecordFault(Reason.TIME_WITHOUT_OFFSET, "time") from error
     except WrongTime as error:
-        raise _Fault(Reason.WRONG_TYPE, "time", str(error)) from error
+        raise RecordFault(Reason.WRONG_TYPE, "time", str(error)) from error
 
 
 def _check_age(time_ms: int, broker_ms: int, rules: AdmissionRules) -> None:
     if reason := rules.age_fault(time_ms, broker_ms):
-        raise _Fault(reason, "time")
+        raise RecordFault(reason, "time")
 
 
 def _check_known(names: Iterable[str], known: Iterable[str], prefix: str, rules: AdmissionRules) -> None:
@@ -198,15 +161,15 @@ def _check_known(names: Iterable[str], known: Iterable[str], prefix: str, rules:
         return
     for name in names:
         if name not in known:
-            raise _Fault(Reason.UNKNOWN_FIELD, prefix + name)
+            raise RecordFault(Reason.UNKNOWN_FIELD, prefix + name)
 
 
 def _check_data(event: Members, product: Product, rules: AdmissionRules) -> None:
     if "data" not in event.names():
-        raise _Fault(Reason.MISSING_ATTRIBUTE, "data")
+        raise RecordFault(Reason.MISSING_ATTRIBUTE, "data")
     data = event.get("data")
     if not isinstance(data, Members):
-        raise _Fault(Reason.NOT_AN_OBJECT, "data")
+        raise RecordFault(Reason.NOT_AN_OBJECT, "data")
     written = dict(data.pairs)
     texts = text_names(product.code)
     for name in product.counters:
@@ -220,17 +183,17 @@ def _check_data(event: Members, product: Product, rules: AdmissionRules) -> None
 
 def _check_amount(path: str, amount: object) -> None:
     if isinstance(amount, float):
-        raise _Fault(Reason.NOT_AN_INTEGER, path)
+        raise RecordFault(Reason.NOT_AN_INTEGER, path)
     if not isinstance(amount, int) or isinstance(amount, bool):
-        raise _Fault(Reason.WRONG_TYPE, path, "not a number")
+        raise RecordFault(Reason.WRONG_TYPE, path, "not a number")
     if amount < 0:
-        raise _Fault(Reason.NEGATIVE, path)
+        raise RecordFault(Reason.NEGATIVE, path)
     if amount > AMOUNT_MAX:
-        raise _Fault(Reason.TOO_BIG, path)
+        raise RecordFault(Reason.TOO_BIG, path)
 
 
 def _check_text(path: str, text: object) -> None:
     if not isinstance(text, str):
-        raise _Fault(Reason.WRONG_TYPE, path, "not a text")
+        raise RecordFault(Reason.WRONG_TYPE, path, "not a text")
     if len(text) > TEXT_CHARACTERS_MAX:
-        raise _Fault(Reason.TOO_BIG, path)
+        raise RecordFault(Reason.TOO_BIG, path)
