@@ -7,7 +7,21 @@ from typing import Annotated, Final
 
 import typer
 
-from services.cli import counters, dead_letters, demo, lag, publish, run, schema, simulate, token, topics, up, wait
+from services.cli import (
+    counters,
+    dead_letters,
+    demo,
+    directory,
+    lag,
+    publish,
+    run,
+    schema,
+    simulate,
+    token,
+    topics,
+    up,
+    wait,
+)
 from services.cli.common import complain
 from services.counter_codec import CorruptCounter
 from services.counters import StoreRefused, StoreUnavailable
@@ -45,6 +59,7 @@ app.command()(up.up)
 app.command()(run.run)
 app.add_typer(topics.app, name="topics")
 app.command()(publish.publish)
+app.add_typer(directory.app, name="directory")
 app.command()(simulate.simulate)
 app.command()(wait.wait)
 app.command()(lag.lag)
