@@ -1,5 +1,6 @@
 """Lines of a file, checked as directory events before any is published; what is bad comes with a remedy. Pure."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -74,7 +75,17 @@ _REMEDIES: Final = {
     Reason.TOO_DEEP: "objects and lists are nested more than 16 deep; make it flatter",
     Reason.NOT_AN_OBJECT: "is no JSON object; give one whole event on each line",
 }
-"""What to do about a fault; of other reasons the contract says what a field takes."""
+"""What to do about a fault. For other reasons it is to give what the contract takes."""
+
+_PLACE: Final = re.compile(r": line \d+ column (\d+) \(char \d+\)$")
+"""Where a parser stopped, in a text of one line."""
+
+
+class _Typed(msgspec.Struct):
+    type: str = ""
+
+
+_typed: Final = msgspec.json.Decoder(_Typed)
 
 
 def check_lines(lines: Iterable[bytes], rules: ImportRules) -> Iterator[Checked]:
@@ -109,6 +120,8 @@ def _is_plain(value: bytes, rules: ImportRules) -> bool:
     """
     if rules.unknown_fields == "ignore" or len(value) > rules.max_bytes or b"\\" in value or b"settings" in value:
         return False
+    if not value.lstrip().startswith(b"{"):
+        return False
     try:
         return not has_duplicate_keys(value.decode())
     except (ValueError, RecursionError):
@@ -126,6 +139,8 @@ def _remedy(fault: RecordFault | DirectoryFault, value: bytes, rules: ImportRule
     if template := _REMEDIES.get(fault.reason):
         of_what = "a directory event" if thing is None else EVENT_TYPES[thing]
         return template.format(takes=taken or "it", thing=of_what, max_bytes=rules.max_bytes)
+    if fault.reason is Reason.NOT_JSON:
+        return "no JSON: " + _PLACE.sub(r", character \1", fault.detail)
     # What is not about the type of one field, the contract's own words say better than what the field takes.
     if taken is None or not (fault.detail.startswith("Expected") or fault.detail == MEANINGS[fault.reason]):
         return fault.detail
@@ -137,10 +152,3 @@ def _thing_of(value: bytes) -> Thing | None:
         return THING_OF_TYPE.get(_typed.decode(value).type)
     except (msgspec.MsgspecError, UnicodeError):
         return None
-
-
-class _Typed(msgspec.Struct):
-    type: str = ""
-
-
-_typed: Final = msgspec.json.Decoder(_Typed)
