@@ -1,4 +1,4 @@
-"""`tidemark simulate`: seeded usage events, published or written to a file."""
+"""`tidemark simulate`: seeded usage or directory events, published or written to a file."""
 
 import asyncio
 import gzip
@@ -21,6 +21,7 @@ from services.kafka import KafkaRefused, KafkaUnavailable
 from services.line_keys import organization_key
 from services.publishing import UsagePublisher
 from services.settings import Settings
+from services.simulated_directory import simulate_directory
 from services.simulated_faults import with_faults
 from services.simulated_population import SHAPES, Profile
 from services.simulation import simulate as simulated_lines
@@ -75,6 +76,13 @@ def simulate(  # noqa: PLR0913, PLR0917 -- an option each
     bad_fraction: Annotated[
         float, typer.Option(min=0.0, max=1.0, metavar="F", help="So many lines are spoilt, to become dead letters.")
     ] = 0.0,
+    directory: Annotated[
+        bool, typer.Option("--directory", help="The profile's organizations, teams and users instead of their usage.")
+    ] = False,
+    months: Annotated[
+        int | None,
+        typer.Option(min=1, max=120, metavar="N", help="With --directory: what happened in N months, not the state."),
+    ] = None,
     state_file: StateFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -82,25 +90,44 @@ def simulate(  # noqa: PLR0913, PLR0917 -- an option each
 
     The same profile, seed, number and end time give the same bytes. Event times lie in the days before the end time.
 
-    Example: `tidemark simulate --seed 11 --events 200000 --out events.ndjson.gz`
+    With --directory it makes the directory of the same organizations: who is there at the end time, or with --months
+    who came, moved and went before it.
+
+    Example: `tidemark simulate --seed 11 --events 200000 --out events.ndjson.gz`, or
+    `tidemark simulate --directory --months 12 --state-file tidemark.json`
     """
     if events is not None and seconds is not None:
         raise typer.BadParameter("give --events or --seconds, not both")
     if seconds is not None:
         rate = rate or DEFAULT_RATE
         events = max(1, round(seconds * rate))
-    total = SHAPES[profile].default_events if events is None else events
+    if directory and (events is not None or bad_fraction):
+        raise typer.BadParameter("--events, --seconds and --bad-fraction are for usage events")
+    if months is not None and not directory:
+        raise typer.BadParameter("--months is for --directory: usage events have --events")
+    if out is not None and rate is not None:
+        raise typer.BadParameter("--rate and --seconds are for publishing: a file is written at once")
     end_ms = now_ms() // 1000 * 1000 if end_time is None else _instant_ms(end_time)
-    lines = with_faults(simulated_lines(profile, seed, total, end_ms), bad_fraction, seed)
     begin = monotonic_s()
-    if out is None:
-        simulated = run(_publish(settings_for(state_file), lines, total, rate))
+    if directory:
+        total, lines = _directory(profile, seed, end_ms, months or 0)
     else:
-        if rate is not None:
-            raise typer.BadParameter("--rate and --seconds are for publishing: a file is written at once")
+        total = SHAPES[profile].default_events if events is None else events
+        lines = with_faults(simulated_lines(profile, seed, total, end_ms), bad_fraction, seed)
+    if out is None:
+        settings = settings_for(state_file)
+        topic = settings.topics.directory if directory else settings.topics.events
+        simulated = run(_publish(settings, topic, lines, total, rate))
+    else:
         simulated = _write(lines, total, out)
     # Standard output belongs to the lines where they go there.
     _report(simulated, monotonic_s() - begin, out, as_json=as_json)
+
+
+def _directory(profile: Profile, seed: int, end_ms: int, months: int) -> tuple[int, Iterator[Line]]:
+    """Return how many directory events there are, and they."""
+    lines = list(simulate_directory(profile, seed, end_ms, months=months))
+    return len(lines), ((line, True) for line in lines)
 
 
 def _instant_ms(text: str) -> int:
@@ -132,9 +159,9 @@ def _write(lines: Iterator[Line], total: int, out: str) -> Simulated:
     return simulated
 
 
-async def _publish(settings: Settings, lines: Iterator[Line], total: int, rate: float | None) -> Simulated:
+async def _publish(settings: Settings, topic: str, lines: Iterator[Line], total: int, rate: float | None) -> Simulated:
     simulated = Simulated()
-    publisher = UsagePublisher(settings.kafka, settings.topics.events)
+    publisher = UsagePublisher(settings.kafka, topic)
     at_once = LINES_AT_ONCE if rate is None else max(1, min(LINES_AT_ONCE, int(rate / TICKS_PER_SECOND)))
     try:
         async with publisher:
