@@ -16,7 +16,10 @@ from services.demo_tally import Tally, Unequal, compare
 from services.event_rules import read_time_ms
 from services.identifiers import OrganizationId, UserId
 from services.kafka import make_producer, translated
+from services.line_keys import organization_key
+from services.publishing import UsagePublisher
 from services.settings import Settings
+from services.simulated_directory import simulate_directory
 from services.simulated_faults import with_faults
 from services.simulated_population import Profile
 from services.simulation import simulate
@@ -27,6 +30,9 @@ EVENTS_PER_SECOND: Final = 2_500
 BAD_SHARE: Final = 0.02
 SPAN_MS: Final = 9 * DAY_MS
 """Wide enough for the seven days of the demo's traffic and its late events."""
+
+DIRECTORY_SEED: Final = 1
+"""Every demo has the same people."""
 
 AS_OF_LIMIT_S: Final = 15.0
 _HTTP_TIMEOUT_S: Final = 10.0
@@ -53,6 +59,19 @@ class Verdict:
     block: Mapping[str, Any]
     unequal: tuple[Unequal, ...]
     as_of_age_s: float | None
+
+
+async def send_directory(settings: Settings) -> int:
+    """Send who and what the demo's organizations consist of; return how many events that are.
+
+    Raises:
+        KafkaUnavailable, KafkaRefused: not all were acknowledged.
+    """
+    publisher = UsagePublisher(settings.kafka, settings.topics.directory)
+    async with publisher:
+        for line in simulate_directory(Profile.DEMO, DIRECTORY_SEED, now_ms()):
+            await publisher.publish_raw(line, organization_key(line))
+    return publisher.acknowledged
 
 
 async def send_traffic(settings: Settings, tally: Tally, seconds: float) -> None:

@@ -19,7 +19,15 @@ from services.cli.common import complain, console, run, say, write_table
 from services.cli.up import until_signalled
 from services.clock import now_ms
 from services.counters import CounterStore, StoreUnavailable
-from services.demo import NoAnswer, Verdict, dead_letters_by_reason, send_traffic, usage_request, verdicts
+from services.demo import (
+    NoAnswer,
+    Verdict,
+    dead_letters_by_reason,
+    send_directory,
+    send_traffic,
+    usage_request,
+    verdicts,
+)
 from services.demo_tally import Tally
 from services.lag import covered_up_to
 from services.pipeline import Pipeline, PipelineRequest, ServerDied, running
@@ -39,9 +47,10 @@ def demo(
 ) -> None:
     """Start the whole pipeline on embedded servers, send traffic, and compare the API's answers with what was sent.
 
-    The traffic is simulated, with copies and broken events in it. It takes about half a minute and needs nothing but
-    this package with its extra `local`. On a terminal the pipeline then stays up to be played with; off a terminal,
-    or with --once, it ends by itself: 0 when every number is equal, 1 when one is not.
+    The traffic is simulated, with copies and broken events in it, and so are the organizations, teams and users. It
+    takes about half a minute and needs nothing but this package with its extra `local`. On a terminal the pipeline then
+    stays up to be played with; off a terminal, or with --once, it ends by itself: 0 when every number is equal, 1 when
+    one is not.
 
     Example: `tidemark demo --once --seconds 5`
     """
@@ -80,6 +89,7 @@ async def _perform(pipeline: Pipeline, seconds: float) -> bool:
     """Send, wait, ask and compare; return whether everything is equal."""
     settings = pipeline.settings
     tally = Tally()
+    say(f"sent the organizations, teams and users: {await send_directory(settings)} directory events")
     async with open_store(settings) as store:
         async with _live(pipeline, store, tally):
             await send_traffic(settings, tally, seconds)
@@ -176,5 +186,7 @@ def _invite(pipeline: Pipeline) -> None:
     metrics = next(iter(pipeline.state().health["aggregator"]), "")
     say("\nThe pipeline stays up until Ctrl-C. Try, in another terminal:\n")
     say(f"curl -s -H 'Authorization: {request.get_header('Authorization')}' '{request.full_url}'\n")
+    who = f"curl -s -H 'Authorization: {request.get_header('Authorization')}' {pipeline.api}"
+    say(f"{who}/api/v1/organization/account-utilizations\n")
     say(f"curl -s {pipeline.api}/openapi.json\n")
     say(f"curl -s http://{metrics}/metrics\n")

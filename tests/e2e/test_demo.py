@@ -35,6 +35,7 @@ def test_the_demo_ends_by_itself_with_equal_totals(demo: "subprocess.CompletedPr
     assert last.startswith("equal: ")
     assert "copies not" in last
     assert "not equal" not in demo.stdout
+    assert "sent the organizations, teams and users: 4" in demo.stdout
 
 
 def test_the_demo_leaves_the_directory_as_it_was(demo: "subprocess.CompletedProcess[str]", directory: Path) -> None:
