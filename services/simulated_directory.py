@@ -18,9 +18,6 @@ SOURCE: Final = "simulated"
 STATE_MONTHS: Final = 24
 """Months that lie behind a state: its users joined, moved and went within them."""
 
-VERSIONS_PER_MS: Final = 1_000
-"""Versions rise with the time of the change, but are not to be taken for it."""
-
 _REACH: Final = 5
 """What comes late or again, comes within one in so many parts of the whole."""
 
@@ -42,7 +39,8 @@ def simulate_directory(
     Without `months` it is the state at the end: each living thing once, organizations first, all with one version, so
     that the state at a later end holds instead. With them it is all that happened since the begin of the month so many
     months before the end's: joins, moves, deactivations, re-activations, deletes, organizations that move; in the order
-    of their versions but for what comes late or again.
+    of their versions but for what comes late or again. A version is the milliseconds of its change, as that of an
+    imported table is by default: what is imported afterwards holds.
 
     Args:
         profile: whose organizations, teams and users.
@@ -71,8 +69,7 @@ def _time_ms(rng: random.Random, change: Change, begin_ms: int, contrary_share: 
     return rng.randrange(begin_ms, change.at_ms + 1) if contrary else change.at_ms
 
 
-def _line(change: Change, time_ms: int, version_ms: int) -> bytes:
-    version = version_ms * VERSIONS_PER_MS
+def _line(change: Change, time_ms: int, version: int) -> bytes:
     data = {"action": "delete"} if change.record is None else {"action": "upsert"} | change.record
     return _encode(
         {
