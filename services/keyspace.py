@@ -3,6 +3,7 @@
 Layout, with `{tag}` the hash tag of the organization's partition and `e1` the epoch::
 
     tm:partitions                               string  P of the deployment, set once
+    tm:api-keys                                 hash  API keys (services.api_keys): SHA-256 -> the rest, as JSON
     tm:rates:{WHOSE}, tm:rates:{WHOSE}/-1       string  requests in this window and the last (services.redis_rates)
     tm:{tag}:state                              hash  progress of the partition (services.counters.PartitionState)
     tm:{tag}:e1:h:ORG[/t/TEAM|/u/USER]/DAY      hash  hour counters of one day, one field a (hour, product)
@@ -39,6 +40,7 @@ from services.windows import Window, day_of_month, month_of_day
 
 PREFIX: Final = "tm:"
 PARTITIONS_KEY: Final = f"{PREFIX}partitions"
+API_KEYS_KEY: Final = f"{PREFIX}api-keys"
 RATES_PREFIX: Final = f"{PREFIX}rates"
 """Without a colon: the library of rate limits puts one behind it."""
 

@@ -1,11 +1,13 @@
-"""Opens the counter store that the settings name, and reads what concerns all partitions."""
+"""Opens the stores that the settings name, for a command, and reads what concerns all partitions."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from services.api_keys import ApiKeyStore
 from services.counters import CounterStore, PartitionState
 from services.identifiers import PartitionId
+from services.redis_api_keys import RedisApiKeyStore
 from services.redis_client import connect
 from services.redis_counters import RedisCounterStore
 from services.settings import Settings
@@ -17,6 +19,16 @@ async def open_store(settings: Settings) -> AsyncIterator[CounterStore]:
     client = connect(settings.redis, name="tidemark-cli")
     try:
         yield RedisCounterStore(client, settings.topics.frames_partitions)
+    finally:
+        await client.aclose()
+
+
+@asynccontextmanager
+async def open_api_keys(settings: Settings) -> AsyncIterator[ApiKeyStore]:
+    """Open the store of API keys for a command; nothing is sent before the first call."""
+    client = connect(settings.redis, name="tidemark-cli")
+    try:
+        yield RedisApiKeyStore(client)
     finally:
         await client.aclose()
 

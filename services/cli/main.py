@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from services.cli import (
+    api_key,
     counters,
     dead_letters,
     demo,
@@ -66,6 +67,7 @@ app.command()(lag.lag)
 app.add_typer(counters.app, name="counters")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(token.token)
+app.add_typer(api_key.app, name="api-key")
 app.command()(schema.schema)
 
 
