@@ -345,7 +345,7 @@ async def test_a_token_of_another_organization_sees_nothing_of_this_one(
     everything(written)
     written.organization("rival")
     await written.write(api.store)
-    response = await api.get(path, parameters, bearer("rival"))
+    response = await api.get(path, parameters, bearer("rival") | {"X-Request-ID": "1"})
     assert "acme" not in response.text
     assert "ada" not in response.text
 
