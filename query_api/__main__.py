@@ -9,8 +9,10 @@ import structlog
 from query_api.app import create_app
 from query_api.serving import STORE, keep_looking_at_store, listen, look_at_store, serve
 from query_api.tiers import Tiers, load_tiers
+from query_api.verifying import TokenVerifier, token_verifier
 from services.health import HealthServer, keep_beating
 from services.lifecycle import Exit, run, stop_on_signals
+from services.redis_api_keys import RedisApiKeyStore
 from services.redis_client import connect
 from services.redis_counters import RedisCounterStore
 from services.redis_rates import redis_rate_storage
@@ -25,14 +27,15 @@ def main() -> int:
     try:
         settings = load_settings()
         tiers = load_tiers(settings.api.tiers_file)
+        verifier = token_verifier(settings.api)
     except WrongSettings as error:
         sys.stderr.write(f"{error}\n")
         return Exit.WRONG_SETTINGS
     configure_logs(ROLE)
-    return run(lambda: _serve_until_signalled(settings, tiers))
+    return run(lambda: _serve_until_signalled(settings, tiers, verifier))
 
 
-async def _serve_until_signalled(settings: Settings, tiers: Tiers) -> int:
+async def _serve_until_signalled(settings: Settings, tiers: Tiers, verifier: TokenVerifier) -> int:
     stop = await stop_on_signals()
     api, partitions = settings.api, settings.topics.frames_partitions
     async with AsyncExitStack() as stack:
@@ -51,12 +54,21 @@ async def _serve_until_signalled(settings: Settings, tiers: Tiers) -> int:
         stack.callback(health.stop)
         # Refuses here what no waiting mends; a store that is away only keeps the API from being ready.
         await look_at_store(watched, partitions, health)
+        await verifier.warm_up()
         host, port = bound.getsockname()[:2]
         structlog.get_logger().info("listening", host=host, port=port, health=health.address)
         async with asyncio.TaskGroup() as beside:
             watches = (keep_beating(health), keep_looking_at_store(watched, partitions, health))
             tasks = [beside.create_task(watch) for watch in watches]
-            app = create_app(store, settings, telemetry, tiers=tiers, rate_storage=redis_rate_storage(client))
+            app = create_app(
+                store,
+                settings,
+                telemetry,
+                tiers=tiers,
+                rate_storage=redis_rate_storage(client),
+                verifier=verifier,
+                api_keys=RedisApiKeyStore(client),
+            )
             await serve(app, bound, stop)
             for task in tasks:
                 task.cancel()

@@ -12,7 +12,7 @@ from query_api.policy import Operation, Person, Reach, may_see_other, may_see_te
 from services.identifiers import OrganizationId, TeamId, UserId
 from services.tokens import Claims
 
-__all__ = ["Access", "Facts", "NobodyKnown", "Person"]
+__all__ = ["Access", "Facts", "Person"]
 
 
 class Facts(Protocol):
@@ -28,16 +28,6 @@ class Facts(Protocol):
     async def root_of(self, organization: OrganizationId, /) -> OrganizationId | None:
         """Return the root above an organization, itself for a root; None where there is none."""
         ...
-
-
-class NobodyKnown:
-    """Facts of an empty directory."""
-
-    async def person(self, *_: object) -> Person | None:
-        return None
-
-    async def root_of(self, *_: object) -> OrganizationId | None:
-        return None
 
 
 class Access:

@@ -7,9 +7,11 @@ from typing import Final
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
-from query_api.auth import Caller, caller_of
+from query_api.access import Access
+from query_api.auth import Callers, callers
 from query_api.directory import DirectoryReader
 from query_api.errors import install_error_handlers
+from query_api.facts import DirectoryFacts
 from query_api.head_bounds import HeadBounds
 from query_api.limiting import limited
 from query_api.lookups import Lookups
@@ -25,15 +27,16 @@ from query_api.routes.team import team_routes
 from query_api.routes.usage import usage_routes
 from query_api.routes.user import user_routes
 from query_api.slots import SlotReader
-from query_api.standin import Access
 from query_api.tiers import Tiers, load_tiers
 from query_api.time_budget import TimeBudget
+from query_api.verifying import TokenVerifier, token_verifier
+from services.api_keys import ApiKeyStore
 from services.clock import now_ms
 from services.counters import CounterStore
+from services.memory_api_keys import MemoryApiKeyStore
 from services.redis_rates import RateStorage
 from services.settings import Settings
 from services.telemetry import Telemetry
-from services.tokens import token_key
 
 _GZIP_BYTES_MIN: Final = 1_024
 """Below it, an answer of one block, it fits into one packet anyway."""
@@ -50,6 +53,8 @@ def create_app(
     clock: Callable[[], int] = now_ms,
     tiers: Tiers | None = None,
     rate_storage: RateStorage | None = None,
+    verifier: TokenVerifier | None = None,
+    api_keys: ApiKeyStore | None = None,
 ) -> FastAPI:
     """Return the ASGI app that answers from a store.
 
@@ -57,14 +62,22 @@ def create_app(
         clock: gives milliseconds since the epoch.
         tiers: of the quota calls; those that are shipped if None.
         rate_storage: where requests are counted if `api.rate_limit` is set; in this process if None.
+        verifier: checks tokens; with the keys that the settings name if None.
+        api_keys: none if None.
+
+    Raises:
+        WrongSettings: without a verifier, when `api.jwt_key_file` cannot be used.
     """
     slots = SlotReader(store, settings.topics.frames_partitions, telemetry)
     reader = UsageReader(slots, topics=settings.topics, events=settings.events, now_ms=clock)
     directory = DirectoryReader(slots, settings.topics.directory)
     app = FastAPI(openapi_url="/openapi.json", docs_url=None, redoc_url=None, redirect_slashes=False)
     app.openapi = partial(openapi_document, app)  # type: ignore[method-assign]
-    caller, access = limited(caller_of(token_key(settings.api)), settings.api.rate_limit, rate_storage), Access()
-    app.include_router(usage_routes(reader, caller))
+    known = callers(verifier or token_verifier(settings.api), api_keys or MemoryApiKeyStore(), clock)
+    rates = settings.api.rate_limit
+    caller = Callers(usage=limited(known.usage, rates, rate_storage), quota=limited(known.quota, rates, rate_storage))
+    access = Access(DirectoryFacts(directory))
+    app.include_router(usage_routes(reader, caller.usage, access))
     for routes in _directory_routes(reader, directory, tiers or load_tiers(None), caller, access):
         app.include_router(routes)
     install_error_handlers(app)
@@ -77,14 +90,14 @@ def create_app(
 
 
 def _directory_routes(
-    usage: UsageReader, directory: DirectoryReader, tiers: Tiers, caller: Caller, access: Access
+    usage: UsageReader, directory: DirectoryReader, tiers: Tiers, caller: Callers, access: Access
 ) -> Iterator[APIRouter]:
     """Yield the routes; after those of usage, whose literal paths must come before the templates (notes A15)."""
     lookups = Lookups(directory)
-    yield organization_routes(lookups, caller, access)
-    yield license_routes(lookups, caller, access)
-    yield account_utilization_routes(lookups, usage, caller, access)
-    yield permission_routes(lookups, caller, access)
-    yield team_routes(lookups, caller, access)
-    yield user_routes(lookups, caller, access)
-    yield quota_routes(directory, tiers, caller, access)
+    yield organization_routes(lookups, caller.usage, access)
+    yield license_routes(lookups, caller.usage, access)
+    yield account_utilization_routes(lookups, usage, caller.usage, access)
+    yield permission_routes(lookups, caller.usage, access)
+    yield team_routes(lookups, caller.usage, access)
+    yield user_routes(lookups, caller.usage, access)
+    yield quota_routes(directory, tiers, caller.quota, access)

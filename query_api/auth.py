@@ -1,51 +1,92 @@
-"""Who calls: the bearer token of a request, and what it may see."""
+"""Who calls: the bearer token of a request or, for the quota family, the API key of an organization."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
-from query_api.errors import ApiError, not_found
-from services.tokens import BadToken, Claims, TokenKey, verify_token
+from query_api.errors import ApiError, unavailable
+from query_api.jwks import KeysUnavailable
+from query_api.verifying import TokenVerifier
+from services.api_keys import ApiKeyStore, hash_of
+from services.tokens import BadToken, Claims
 
-_REALM = 'Bearer realm="tidemark"'
+API_KEY_HEADER: Final = "SlashID-API-Key"
 
-_scheme = HTTPBearer(
-    scheme_name="bearerAuth", bearerFormat="JWT", auto_error=False, description="HS256; `tidemark token` makes one."
+_TOKENS: Final = 'Bearer realm="tidemark"'
+_KEYS_TOO: Final = f'{_TOKENS}, ApiKey realm="tidemark"'
+
+_bearer = HTTPBearer(
+    scheme_name="bearerAuth",
+    bearerFormat="JWT",
+    auto_error=False,
+    description="HS256, RS256 or ES256; `tidemark token` makes one where the deployment has a secret for it.",
+)
+_api_key = APIKeyHeader(
+    name=API_KEY_HEADER,
+    scheme_name="ApiKeyAuth",
+    auto_error=False,
+    description="A key of the organization, with the rights of an Admin; `tidemark api-key create` makes one.",
 )
 
-Caller = Callable[..., Claims]
-"""A FastAPI dependency that gives the claims of the request's token, or ends it with 401."""
+Caller = Callable[..., Awaitable[Claims]]
+"""A FastAPI dependency that gives the caller's claims, or ends the request with 401 (503 while it cannot tell)."""
 
 
-def caller_of(key: TokenKey) -> Caller:
-    """Return the dependency that accepts the tokens signed with a key."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callers:
+    """Who may call the operations of each family."""
 
-    def caller(
-        request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_scheme)]
+    usage: Caller
+    quota: Caller
+
+
+def callers(verifier: TokenVerifier, api_keys: ApiKeyStore, now_ms: Callable[[], int]) -> Callers:
+    """Return the dependencies; `now_ms` ends the life of API keys."""
+
+    async def by_token(
+        request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
     ) -> Claims:
         if credentials is None or len(request.headers.getlist("Authorization")) != 1:
-            raise _unauthorized("send one header Authorization: Bearer and a token", challenge=_REALM)
-        try:
-            return verify_token(credentials.credentials, key)
-        except BadToken as error:
-            raise _unauthorized(str(error), challenge=f'{_REALM}, error="invalid_token"') from None
+            raise _unauthorized("send one header Authorization: Bearer and a token", challenge=_TOKENS)
+        return await _claims(verifier, credentials.credentials)
 
-    return caller
+    async def by_token_or_key(
+        request: Request,
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+        key: Annotated[str | None, Depends(_api_key)],
+    ) -> Claims:
+        sent = [len(request.headers.getlist(name)) for name in ("Authorization", API_KEY_HEADER)]
+        if sent == [1, 0] and credentials is not None:
+            return await _claims(verifier, credentials.credentials)
+        if sent == [0, 1] and key is not None:
+            return await _claims_of_key(api_keys, key, now_ms())
+        raise _unauthorized(
+            f"send one header {API_KEY_HEADER}, or one header Authorization: Bearer and a token, not both",
+            challenge=_KEYS_TOO,
+        )
+
+    return Callers(usage=by_token, quota=by_token_or_key)
 
 
-def check_organization(claims: Claims, organization: str, *, foreign: HTTPStatus) -> None:
-    """Refuse a foreign organization by the token alone, so that nothing about it shows (contract notes A06).
+async def _claims(verifier: TokenVerifier, token: str) -> Claims:
+    try:
+        return await verifier.claims(token)
+    except BadToken as error:
+        raise _unauthorized(str(error), challenge=f'{_TOKENS}, error="invalid_token"') from None
+    except KeysUnavailable:
+        raise unavailable("the keys of tokens cannot be read at the moment; try again") from None
 
-    Args:
-        foreign: 404 where the contract has no 403, else 403.
-    """
-    if claims.organization != organization:
-        if foreign is HTTPStatus.NOT_FOUND:
-            raise not_found()
-        raise ApiError(foreign, "the token belongs to another organization")
+
+async def _claims_of_key(store: ApiKeyStore, text: str, now_ms: int) -> Claims:
+    key_hash = hash_of(text)
+    key = None if key_hash is None else await store.find(key_hash)
+    if key is None or not key.is_live(now_ms):
+        raise _unauthorized("the API key is not valid here, or has expired or been revoked", challenge=_KEYS_TOO)
+    return key.claims()
 
 
 def _unauthorized(sentence: str, *, challenge: str) -> ApiError:

@@ -81,6 +81,7 @@ def not_found() -> ApiError:
 
 
 def unavailable(sentence: str) -> ApiError:
+    """Return the answer while something that is needed is away; it ends by itself."""
     return ApiError(HTTPStatus.SERVICE_UNAVAILABLE, sentence, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 

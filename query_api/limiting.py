@@ -6,16 +6,15 @@ as the counters themselves would answer it: 503 (ADR 0011).
 
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
+from query_api.auth import API_KEY_HEADER
 from query_api.errors import ApiError
 from services.rate_limits import Counted, read_rates
 from services.redis_rates import RateCounts, RateStorage
 from services.tokens import Claims
-
-_API_KEY_HEADER: Final = "SlashID-API-Key"
 
 
 def limited(
@@ -50,4 +49,4 @@ def _credential(request: Request) -> str:
     Of a token that is all but its signature, of which several spellings may be valid.
     """
     _, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token.strip().rpartition(".")[0] or request.headers.get(_API_KEY_HEADER, "")
+    return token.strip().rpartition(".")[0] or request.headers.get(API_KEY_HEADER, "")

@@ -21,8 +21,8 @@ DESCRIPTION: Final = (
 
 _SENTENCES: Final = {
     400: "A parameter is missing or malformed, the range is too long, or it begins before what is kept.",
-    401: "The token is missing or not valid.",
-    403: "The token belongs to another organization.",
+    401: "The token (or, where it is taken, the API key) is missing or not valid.",
+    403: "The caller's role does not reach that far, or the caller belongs to another organization.",
     404: "No such organization, team or user.",
     429: "Too many requests of this token or organization (only where rate limits are set).",
     500: "Unforeseen failure.",

@@ -23,7 +23,7 @@ from services.simulated_directory import simulate_directory
 from services.simulated_faults import with_faults
 from services.simulated_population import Profile
 from services.simulation import simulate
-from services.tokens import Claims, Role, TokenKey, issue_token
+from services.tokens import Claims, Role, issue_token, token_key
 from services.windows import DAY_MS, day_of, rfc3339
 
 EVENTS_PER_SECOND: Final = 2_500
@@ -141,13 +141,8 @@ def usage_request(settings: Settings, api: str, organization: str) -> urllib.req
         "to": rfc3339((day_of(now_ms()) + 1) * DAY_MS),
         "granularity": "all",
     }
-    key = TokenKey(
-        secret=settings.api.jwt_secret.get_secret_value(),
-        issuer=settings.api.jwt_issuer,
-        audience=settings.api.jwt_audience,
-    )
     claims = Claims(subject=UserId("demo"), organization=OrganizationId(organization), role=Role.ADMIN)
-    token = issue_token(claims, key, issued_s=now_ms() // 1000, lifetime_s=_TOKEN_LIFE_S)
+    token = issue_token(claims, token_key(settings.api), issued_s=now_ms() // 1000, lifetime_s=_TOKEN_LIFE_S)
     url = f"{api}/api/v1/organization/usage?{urlencode(query)}"
     return urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})  # noqa: S310 -- our own http URL
 

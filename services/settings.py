@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -36,6 +37,9 @@ CONFIG_VARIABLE = "TIDEMARK_CONFIG"
 DEVELOPMENT_SECRET = "tidemark-development-secret-not-for-production"
 JWT_SECRET_BYTES_MIN = 32
 """HS256 needs a secret at least as long as its hash (RFC 7518, section 3.2)."""
+
+_KEY_SIGNS = ("-----BEGIN", "ssh-", "ecdsa-sha2-", '"kty"')
+"""Who signs with a public key as if it were a secret lets everybody sign; PyJWT refuses these, at each token."""
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -167,7 +171,12 @@ class ApiSettings(Group):
     health_port: int = Field(0, ge=0, le=65_535, description="health and metrics; 0 takes a free one")
     address_file: Path | None = Field(None, description="written with host:port of health and metrics")
     tiers_file: Path | None = Field(None, description="TOML; tiers of the quota calls in place of those shipped")
-    jwt_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
+    jwt_secret: SecretStr = Field(SecretStr(DEVELOPMENT_SECRET), description="signs HS256 tokens")
+    jwt_key_file: Path | None = Field(
+        None, description="public key of RS256 or ES256 tokens, in PEM; or several, as a JWKS in JSON"
+    )
+    jwks_url: str | None = Field(None, description="http or https address of a JWKS, for RS256 and ES256 tokens")
+    jwks_interval: Duration = Field(300.0, ge=1, description="after which jwks_url is read again")
     jwt_issuer: str = "tidemark"
     jwt_audience: str = "tidemark-api"
     request_timeout: Duration = Field(0.7, gt=0, description="of one request; over it, the answer is 503")
@@ -183,6 +192,23 @@ class ApiSettings(Group):
         if len(secret.get_secret_value().encode()) < JWT_SECRET_BYTES_MIN:
             raise ValueError(f"it must have at least {JWT_SECRET_BYTES_MIN} bytes; `openssl rand -hex 32` makes one")
         return secret
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _secret_is_no_public_key(cls, secret: SecretStr) -> SecretStr:
+        if any(sign in secret.get_secret_value() for sign in _KEY_SIGNS):
+            raise ValueError("it is a key, not a secret; name a file with a public key in TIDEMARK_API__JWT_KEY_FILE")
+        return secret
+
+    @field_validator("jwks_url")
+    @classmethod
+    def _address_can_be_asked(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None or parts.port == 0:
+            raise ValueError("give an address such as https://identity.example/jwks.json, without user or password")
+        return url
 
     @field_validator("rate_limit")
     @classmethod

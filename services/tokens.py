@@ -1,18 +1,23 @@
-"""Bearer tokens of the query API: JWTs signed with HS256, what they claim, and the one place that checks them.
+"""Bearer tokens of the query API: JWTs, what they claim, and the one place that checks them.
 
-The algorithm is fixed, so a token cannot choose it (RFC 8725); a key named by a token's header is never looked at.
+The key fixes the algorithm, so a token cannot choose it (RFC 8725). What a token's header says of a key is its name
+(`kid`), which only picks among the keys that are there; a header that brings a key along or asks for more is refused.
 """
 
+from base64 import urlsafe_b64decode
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 import jwt
+import msgspec
 
+from services.event_rules import is_id_text, is_identity_text
 from services.identifiers import OrganizationId, UserId
-from services.settings import JWT_SECRET_BYTES_MIN, ApiSettings
+from services.settings import JWT_SECRET_BYTES_MIN, ApiSettings, WrongSettings
+from services.token_keys import Algorithm, VerificationKey, accepts_secret
 
-ALGORITHM: Final = "HS256"
 LEEWAY_S: Final = 30
 TOKEN_BYTES_MAX: Final = 8_192
 _REQUIRED: Final = ("iss", "aud", "exp", "sub", "organizationid", "role")
@@ -32,6 +37,14 @@ class BadToken(Exception):
     """A token is not accepted; the text is a sentence for the caller without anything of the token."""
 
 
+class NoKeyFits(BadToken):
+    """None of the keys signed the token. `kid` is the key that its header names, None when it names none."""
+
+    def __init__(self, kid: str | None) -> None:
+        super().__init__(_NOT_VALID)
+        self.kid = kid
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
     """Who calls: a user of one organization, in one role."""
@@ -43,7 +56,7 @@ class Claims:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenKey:
-    """What issuer and verifier share. `secret` has at least `JWT_SECRET_BYTES_MIN` bytes."""
+    """What makes HS256 tokens. `secret` has at least `JWT_SECRET_BYTES_MIN` bytes."""
 
     secret: str
     issuer: str
@@ -58,7 +71,16 @@ class TokenKey:
 
 
 def token_key(settings: ApiSettings) -> TokenKey:
-    """Return the key of the tokens that the query API accepts."""
+    """Return the key of HS256 tokens that the query API accepts.
+
+    Raises:
+        WrongSettings: it accepts none, being given other keys and no secret of its own.
+    """
+    if not accepts_secret(settings):
+        raise WrongSettings(
+            "TIDEMARK_API__JWT_SECRET is not set, and this deployment checks tokens with the keys of another issuer"
+            " (jwt_key_file, jwks_url): have that one make the token, or set a secret for the API and this command"
+        )
     return TokenKey(
         secret=settings.jwt_secret.get_secret_value(), issuer=settings.jwt_issuer, audience=settings.jwt_audience
     )
@@ -75,44 +97,90 @@ def issue_token(claims: Claims, key: TokenKey, *, issued_s: int, lifetime_s: int
         "organizationid": claims.organization,
         "role": claims.role.value,
     }
-    return jwt.encode(payload, key.secret, algorithm=ALGORITHM)
+    return jwt.encode(payload, key.secret, algorithm="HS256")
 
 
-def verify_token(token: str, key: TokenKey) -> Claims:
+def verify_token(token: str, keys: Iterable[VerificationKey], *, issuer: str, audience: str) -> Claims:
     """Return what a token claims.
 
+    Args:
+        token: as the caller sent it.
+        keys: tried are those of the name in the token's header, those without a name, and all when it names none.
+        issuer: whom the token must be from.
+        audience: whom the token must be for.
+
     Raises:
-        BadToken: it is too long, malformed, signed otherwise, expired, for somebody else, or a claim is missing.
+        NoKeyFits: no key signed it.
+        BadToken: it is too long, malformed, expired, for somebody else, or a claim is missing.
     """
+    header = _read_header(token)
+    for key in keys:
+        if header.kid is None or key.kid is None or key.kid == header.kid:
+            payload = _payload(token, key, issuer, audience)
+            if payload is not None:
+                return _claims(payload)
+    raise NoKeyFits(header.kid)
+
+
+class _Header(msgspec.Struct):
+    """What is read of a header. A member that would bring in a key or an extension is refused whatever it says."""
+
+    alg: Algorithm
+    kid: str | None = None
+    crit: Any = msgspec.UNSET
+    jwk: Any = msgspec.UNSET
+    jku: Any = msgspec.UNSET
+    x5u: Any = msgspec.UNSET
+
+
+_header_decoder: Final = msgspec.json.Decoder(_Header)
+
+
+def _read_header(token: str) -> _Header:
     if len(token) > TOKEN_BYTES_MAX:
         raise BadToken(f"the token is longer than {TOKEN_BYTES_MAX} bytes")
     if not token.isascii():
         raise BadToken(_NOT_VALID)
+    part, *_ = token.split(".", 1)
     try:
-        payload = jwt.decode(
+        header = _header_decoder.decode(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raise BadToken(_NOT_VALID) from None
+    if any(each is not msgspec.UNSET for each in (header.crit, header.jwk, header.jku, header.x5u)):
+        raise BadToken("the header of the token brings a key or an extension along, which is not taken here")
+    return header
+
+
+def _payload(token: str, key: VerificationKey, issuer: str, audience: str) -> dict[str, Any] | None:
+    """Return what a token holds, None when the key did not sign it."""
+    try:
+        return jwt.decode(
             token,
-            key.secret,
-            algorithms=[ALGORITHM],
-            issuer=key.issuer,
-            audience=key.audience,
+            key.key,
+            algorithms=[key.algorithm],
+            issuer=issuer,
+            audience=audience,
             leeway=LEEWAY_S,
             options={"require": list(_REQUIRED)},
         )
+    except (jwt.InvalidSignatureError, jwt.InvalidAlgorithmError):
+        return None
     except jwt.ExpiredSignatureError:
         raise BadToken("the token has expired") from None
     except jwt.MissingRequiredClaimError as error:
         raise BadToken(f"the token lacks the claim {error.claim}") from None
     except jwt.InvalidTokenError:
         raise BadToken(_NOT_VALID) from None
-    return _claims(payload)
 
 
 def _claims(payload: dict[str, Any]) -> Claims:
-    organization = payload["organizationid"]
-    if not isinstance(organization, str) or not organization:
-        raise BadToken("the claim organizationid must be a text")
+    organization, subject = payload["organizationid"], payload["sub"]
+    if not isinstance(organization, str) or not is_id_text(organization):
+        raise BadToken("the claim organizationid must be the id of an organization")
+    if not is_identity_text(subject):
+        raise BadToken("the claim sub must be the id of the caller")
     try:
         role = Role(payload["role"])
     except ValueError:
         raise BadToken(f"the claim role must be one of {', '.join(Role)}") from None
-    return Claims(subject=UserId(payload["sub"]), organization=OrganizationId(organization), role=role)
+    return Claims(subject=UserId(subject), organization=OrganizationId(organization), role=role)

@@ -6,14 +6,15 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from query_api.access import Access
 from query_api.as_of_header import dated_answer, put_as_of
 from query_api.auth import Caller
 from query_api.dated import oldest
 from query_api.lookups import Lookups
 from query_api.openapi import error_answers
+from query_api.policy import Operation
 from query_api.reading import UsageReader
 from query_api.schemas.utilization import UtilizationMonth
-from query_api.standin import Access, Operation
 from query_api.utilization import utilization_months
 from services.tokens import Claims
 

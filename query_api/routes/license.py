@@ -4,14 +4,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
+from query_api.access import Access
 from query_api.as_of_header import dated_answer, put_as_of
 from query_api.auth import Caller
 from query_api.directory_answers import license_in_force
 from query_api.lookups import Lookups
 from query_api.openapi import error_answers
+from query_api.policy import Operation
 from query_api.reading import UnknownScope
 from query_api.schemas.organizations import LicenseResponse
-from query_api.standin import Access, Operation
 from services.tokens import Claims
 
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from query_api.access import Access
 from query_api.as_of_header import dated_answer, put_as_of
 from query_api.auth import Caller
 from query_api.directory_answers import meta, organization_answer, team_row, user_row
@@ -11,9 +12,9 @@ from query_api.lookups import Lookups
 from query_api.openapi import error_answers
 from query_api.paging import page_of
 from query_api.parameters import Boolean, LimitParameter, OffsetParameter
+from query_api.policy import Operation
 from query_api.schemas.organizations import Organization, TeamListResponse
 from query_api.schemas.users import PaginatedUsersResponse
-from query_api.standin import Access, Operation
 from services.directory import Status
 from services.tokens import Claims
 

@@ -5,13 +5,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from query_api.access import Access
 from query_api.as_of_header import dated_answer, put_as_of
 from query_api.auth import Caller
 from query_api.directory_answers import role_holders
 from query_api.lookups import Lookups
 from query_api.openapi import error_answers
+from query_api.policy import Operation
 from query_api.schemas.users import PermissionUser
-from query_api.standin import Access, Operation
 from services.tokens import Claims, Role
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Response
 
+from query_api.access import Access
 from query_api.as_of_header import dated_answer, put_as_of
 from query_api.auth import Caller
 from query_api.dated import Dated, oldest
@@ -12,13 +13,13 @@ from query_api.directory import DirectoryReader
 from query_api.errors import ApiError
 from query_api.openapi import error_answers
 from query_api.parameters import Id, IdOfHeader
+from query_api.policy import Operation
 from query_api.quota import ORGANIZATIONS_MAX, Hierarchy, TooManyOrganizations, hierarchy_of, tier_of, used
 from query_api.quota_answers import constraints, current_tier, usage_details
 from query_api.reading import UnknownScope
 from query_api.schemas.envelope import APIMeta, APIPagination, APIResponseBase
 from query_api.schemas.quota import AllTiersResponse, CurrentTierResponse, QuotaUsageResponse, SuborganizationsResponse
 from query_api.scim_filter import CHARACTERS_MAX, BadFilter, Candidate, Condition, parse_filter
-from query_api.standin import Access, Operation
 from query_api.tiers import Tiers
 from query_api.tree import Tree
 from services.identifiers import OrganizationId

@@ -1,13 +1,14 @@
 """The three usage calls of the contract: organization, team, user."""
 
-from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import StringConstraints
 
-from query_api.auth import Caller, check_organization
+from query_api.access import Access
+from query_api.auth import Caller
 from query_api.openapi import IF_NONE_MATCH, usage_answers
+from query_api.policy import Operation
 from query_api.ranges import AskedRange, GranularityWord, parse_range
 from query_api.reading import ScopeUsage, UsageReader
 from query_api.schemas.usage import OrgUsageResponse, TeamUsageResponse, UsageContainer, UserUsageResponse
@@ -38,18 +39,18 @@ GranularityParameter = Annotated[
 ]
 
 
-def usage_routes(reader: UsageReader, caller: Caller) -> APIRouter:
-    """Return the routes. A token sees its organization only, in any role (roles by operation: issue 4)."""
+def usage_routes(reader: UsageReader, caller: Caller, access: Access) -> APIRouter:
+    """Return the routes."""
     routes = APIRouter(tags=["Usage"])
     claims_of = Depends(caller)
 
     @routes.get(
         "/api/v1/organization/usage",
-        operation_id="getOrganizationUsage",
+        operation_id=Operation.ORGANIZATION_USAGE,
         response_model=OrgUsageResponse,
         summary="Usage of the whole organization, in blocks.",
         openapi_extra=IF_NONE_MATCH,
-        responses=usage_answers(400, 401, 404, 500, 503),
+        responses=usage_answers(400, 401, 403, 404, 500, 503),
     )
     async def organization_usage(
         request: Request,
@@ -59,14 +60,15 @@ def usage_routes(reader: UsageReader, caller: Caller) -> APIRouter:
         to: ToParameter,
         granularity: GranularityParameter,
     ) -> Response:
-        check_organization(claims, organization, foreign=HTTPStatus.NOT_FOUND)
+        scope = Scope(organization=OrganizationId(organization))
+        await access.organization(claims, Operation.ORGANIZATION_USAGE, scope.organization)
         asked = parse_range(from_, to, granularity)
-        usage = await reader.usage(Scope(organization=OrganizationId(organization)), asked)
+        usage = await reader.usage(scope, asked)
         return usage_answer(request, OrgUsageResponse(organization_id=organization, **_envelope(asked, usage)))
 
     @routes.get(
         "/api/v1/team/usage",
-        operation_id="getTeamUsage",
+        operation_id=Operation.TEAM_USAGE,
         response_model=TeamUsageResponse,
         summary="Usage of one team, in blocks.",
         openapi_extra=IF_NONE_MATCH,
@@ -81,15 +83,15 @@ def usage_routes(reader: UsageReader, caller: Caller) -> APIRouter:
         to: ToParameter,
         granularity: GranularityParameter,
     ) -> Response:
-        check_organization(claims, organization, foreign=HTTPStatus.FORBIDDEN)
-        asked = parse_range(from_, to, granularity)
         scope = Scope(organization=OrganizationId(organization), team=TeamId(team))
+        await access.team(claims, Operation.TEAM_USAGE, TeamId(team), scope.organization)
+        asked = parse_range(from_, to, granularity)
         envelope = _envelope(asked, await reader.usage(scope, asked))
         return usage_answer(request, TeamUsageResponse(organization_id=organization, team_id=team, **envelope))
 
     @routes.get(
         "/api/v1/user/usage",
-        operation_id="getUserUsage",
+        operation_id=Operation.USER_USAGE,
         response_model=UserUsageResponse,
         summary="Usage of one user, in blocks; activeUsers is 0 or 1.",
         openapi_extra=IF_NONE_MATCH,
@@ -104,9 +106,9 @@ def usage_routes(reader: UsageReader, caller: Caller) -> APIRouter:
         to: ToParameter,
         granularity: GranularityParameter,
     ) -> Response:
-        check_organization(claims, organization, foreign=HTTPStatus.FORBIDDEN)
-        asked = parse_range(from_, to, granularity)
         scope = Scope(organization=OrganizationId(organization), user=UserId(user))
+        await access.user(claims, Operation.USER_USAGE, UserId(user), scope.organization)
+        asked = parse_range(from_, to, granularity)
         envelope = _envelope(asked, await reader.usage(scope, asked))
         return usage_answer(request, UserUsageResponse(organization_id=organization, user_id=user, **envelope))
 

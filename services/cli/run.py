@@ -8,6 +8,7 @@ from typing import Annotated, Final, cast
 import typer
 
 from services.settings import DEVELOPMENT_SECRET, Settings, WrongSettings, load_settings
+from services.token_keys import accepts_secret
 
 
 class Role(StrEnum):
@@ -53,6 +54,8 @@ def refuse_known_secrets(role: Role, settings: Settings) -> None:
         WrongSettings: with the variable to set.
     """
     if role is Role.API:
+        if not accepts_secret(settings.api):
+            return
         secret, variable, use = settings.api.jwt_secret, "TIDEMARK_API__JWT_SECRET", "signs the API's tokens"
     else:
         secret, variable = settings.events.identity_secret, "TIDEMARK_EVENTS__IDENTITY_SECRET"

@@ -1,4 +1,4 @@
-"""`tidemark token`: a bearer token for the query API, signed with the deployment's secret."""
+"""`tidemark token`: a bearer token for the query API, signed with the deployment's secret (HS256)."""
 
 from typing import Annotated, Any, Final
 
@@ -39,7 +39,9 @@ def token(
     state_file: StateFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print a token for the query API.
+    """Print a token for the query API, signed with TIDEMARK_API__JWT_SECRET.
+
+    Where the API checks tokens by the public keys of another issuer alone, that one makes them.
 
     Example: `curl -H "Authorization: Bearer $(tidemark token --organization acme --role Admin)" …`
     """

@@ -16,6 +16,8 @@ ROOMS = {
     "aiokafka": ("services/kafka.py", "services/topics.py", "services/publishing.py", "ingest/*", "aggregator/*"),
     "redis": ("services/redis_*.py",),
     "limits": ("services/redis_rates.py",),
+    "jwt": ("services/tokens.py", "services/token_keys.py"),
+    "cryptography": ("services/token_keys.py",),
     "fastapi": ("query_api/*",),
     "starlette": ("query_api/*",),
 }

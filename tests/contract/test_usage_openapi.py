@@ -15,9 +15,10 @@ pytestmark = pytest.mark.contract
 
 PATHS = ["/api/v1/organization/usage", "/api/v1/team/usage", "/api/v1/user/usage"]
 
-# Beyond the contract: 503 for a store that is away, 404 where the later file dropped it, 304 for numbers at hand,
-# 429 for rate limits, how fresh the numbers are, blocks of an hour, and the synonyms of granularities (notes A07).
-EXTRA_STATUSES = {"304", "429", "503"}
+# Beyond the contract: 503 for a store that is away, 403 for a role that the policy refuses (ADR 0010), 404 where the
+# later file dropped it, 304 for numbers at hand, 429 for rate limits, how fresh the numbers are, blocks of an hour, and
+# the synonyms of granularities (notes A07).
+EXTRA_STATUSES = {"304", "403", "429", "503"}
 EXTRA_PARAMETERS = {("If-None-Match", "header")}
 EXTRA_MEMBERS = {"asOf"}
 EXTRA_GRANULARITIES = {"hourly"}

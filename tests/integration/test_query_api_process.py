@@ -24,15 +24,17 @@ from services.tokens import Claims, Role, issue_token, token_key
 from services.windows import HOUR_MS, rfc3339
 from tests.support.api_process import PARTITIONS, ROOT, ApiProcess, environment
 from tests.support.counted import Counted, Use
+from tests.support.jwks_server import JwksServer
 from tests.support.ports import LOOPBACK, free_ports
 from tests.support.redis_server import RedisServer
+from tests.support.signing import ec_key, jwk, jwks, rsa_key, token
 
 pytestmark = pytest.mark.integration
 
 
 @contextmanager
-def running(redis_url: str, directory: Path) -> Iterator[ApiProcess]:
-    api = ApiProcess(redis_url, directory)
+def running(redis_url: str, directory: Path, **variables: str) -> Iterator[ApiProcess]:
+    api = ApiProcess(redis_url, directory, **variables)
     try:
         api.wait()
         yield api
@@ -157,6 +159,57 @@ async def test_a_redis_that_comes_and_goes_changes_readiness_and_nothing_else(tm
                 assert await status() == 404
 
 
+async def test_tokens_of_another_issuer_are_checked_with_the_keys_at_its_address(
+    redis_url: str, tmp_path: Path
+) -> None:
+    first, second = rsa_key("rsa-1"), ec_key()
+    with (
+        JwksServer(jwks(jwk(first, "1"))) as issuer,
+        running(redis_url, tmp_path, TIDEMARK_API__JWKS_URL=issuer.url) as api,
+    ):
+        async with asking(api) as client:
+
+            async def status(text: str) -> int:
+                sent = {"Authorization": f"Bearer {text}"}
+                return (await client.get("/api/v1/organization/usage", params=today(), headers=sent)).status_code
+
+            async def accepts_first() -> bool:
+                return await status(token(first, "1")) == 404
+
+            async def accepts_second() -> bool:
+                return await status(token(second, "2")) == 404
+
+            await eventually(accepts_first)
+            assert issuer.requests == 1
+            assert await status(headers()["Authorization"].removeprefix("Bearer ")) == 401
+            issuer.body = jwks(jwk(second, "2"))
+            await eventually(accepts_second)
+            for number in range(20):
+                assert await status(token(first, f"unknown-{number}")) == 401
+            assert issuer.requests == 2
+            issuer.close()
+            assert await accepts_second()
+            assert not await accepts_first()
+
+
+async def test_an_issuer_that_never_ends_its_answer_holds_neither_start_nor_stop_up(
+    redis_url: str, tmp_path: Path
+) -> None:
+    with JwksServer() as issuer:
+        issuer.drip = True
+        issuer.go.clear()
+        with running(redis_url, tmp_path, TIDEMARK_API__JWKS_URL=issuer.url) as api:
+            async with asking(api) as client:
+                sent = {"Authorization": f"Bearer {token(rsa_key())}"}
+                answer = await client.get("/api/v1/organization/usage", params=today(), headers=sent)
+                assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+                assert (await client.get(f"{api.health}/readyz")).status_code == 200
+            started_s = time.monotonic()
+            log = api.stop()
+            assert time.monotonic() - started_s < 10
+    assert {json.loads(line)["event"] for line in log.splitlines()} <= {"listening", "jwks_unavailable"}
+
+
 async def test_counters_of_another_number_of_partitions_end_it_with_a_sentence(redis_url: str, tmp_path: Path) -> None:
     client = connect(RedisSettings(url=redis_url))
     state = PartitionState(
@@ -176,6 +229,9 @@ async def test_counters_of_another_number_of_partitions_end_it_with_a_sentence(r
         ({"TIDEMARK_API__PORT": "many"}, 2, "TIDEMARK_API__PORT"),
         ({"TIDEMARK_API__HOST": "192.0.2.1"}, 3, "cannot listen on 192.0.2.1"),
         ({"TIDEMARK_API__JWT_SECRET": "short"}, 2, "at least 32 bytes"),
+        ({"TIDEMARK_API__JWT_KEY_FILE": "no-such-file.pem"}, 2, "TIDEMARK_API__JWT_KEY_FILE: no-such-file.pem"),
+        ({"TIDEMARK_API__JWT_KEY_FILE": "pyproject.toml"}, 2, "TIDEMARK_API__JWT_KEY_FILE: pyproject.toml"),
+        ({"TIDEMARK_API__JWKS_URL": "file:///etc/passwd"}, 2, "TIDEMARK_API__JWKS_URL"),
     ],
 )
 def test_what_cannot_work_ends_it_with_one_sentence(

@@ -27,8 +27,8 @@ SETTINGS = Settings(
 )
 
 
-def bearer(organization: str = "acme", role: Role = Role.ADMIN) -> dict[str, str]:
-    claims = Claims(subject=UserId("ada"), organization=OrganizationId(organization), role=role)
+def bearer(organization: str = "acme", role: Role = Role.ADMIN, user: str = "ada") -> dict[str, str]:
+    claims = Claims(subject=UserId(user), organization=OrganizationId(organization), role=role)
     token = issue_token(claims, token_key(SETTINGS.api), issued_s=now_ms() // 1000, lifetime_s=60)
     return {"Authorization": f"Bearer {token}"}
 

@@ -28,10 +28,10 @@ def logged() -> Iterator[list[MutableMapping[str, Any]]]:
 async def make_api() -> AsyncIterator[MakeApi]:
     clients: list[httpx.AsyncClient] = []
 
-    def make(store: MemoryCounterStore | None = None, settings: Settings = SETTINGS) -> Api:
+    def make(store: MemoryCounterStore | None = None, settings: Settings = SETTINGS, **parts: Any) -> Api:
         held = store or MemoryCounterStore(PARTITIONS)
         telemetry = Telemetry("api")
-        app = create_app(held, settings, telemetry, clock=lambda: NOW_HOUR * HOUR_MS)
+        app = create_app(held, settings, telemetry, clock=lambda: NOW_HOUR * HOUR_MS, **parts)
         client = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://api")
         clients.append(client)
         return Api(held, telemetry, client)

@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Callable, MutableMapping
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ from services.tokens import Role
 from services.windows import HOUR_MS, rfc3339
 from tests.support.api_in_process import NOW_HOUR, PARTITIONS, SETTINGS, Api, bearer, emptied_app
 from tests.support.counted import Counted, Use
+from tests.support.directory_written import DirectoryWritten
 from tests.unit.query_api.conftest import MakeApi
 
 ORGANIZATION = "/api/v1/organization/usage"
@@ -221,19 +223,47 @@ async def test_a_foreign_organization_is_refused_by_the_token_alone(
 
     monkeypatch.setattr(api.store, "read", read)
     answers = []
-    for organization in ("acme", "no-such"):
+    for organization, role in itertools.product(("acme", "no-such"), (Role.TEAM_LEAD, Role.MEMBER)):
         asked = span(DAY, DAY + 24) | {"organizationId": organization}
-        response = await api.get(path, extra | asked, bearer("rival"))
+        response = await api.get(path, extra | asked, bearer("rival", role))
         assert response.status_code == status
         answers.append({**response.json(), "requestId": ""})
-    assert answers[0] == answers[1]
+    assert all(answer == answers[0] for answer in answers)
 
 
-@pytest.mark.parametrize("role", Role)
-async def test_every_role_reads_usage_until_roles_are_decided(api: Api, counted: Counted, role: Role) -> None:
-    counted.add(Use(user="ada", hour=DAY, product=CHAT, amounts={"interactions": 1}))
+@pytest.mark.parametrize(
+    ("path", "extra", "statuses"),
+    [
+        (ORGANIZATION, {}, [200, 200, 403, 403]),
+        (TEAM, {"teamId": "core"}, [200, 200, 200, 200]),
+        (TEAM, {"teamId": "web"}, [200, 200, 403, 403]),
+        (TEAM, {"teamId": "no-such"}, [404, 404, 403, 403]),
+        (USER, {"userId": "ada"}, [200, 200, 200, 200]),
+        (USER, {"userId": "bob"}, [200, 200, 200, 403]),
+        (USER, {"userId": "cy"}, [200, 200, 403, 403]),
+        (USER, {"userId": "no-such"}, [404, 404, 403, 403]),
+        (ORGANIZATION, {"organizationId": "child"}, [200, 200, 404, 404]),
+        (TEAM, {"organizationId": "child", "teamId": "core"}, [200, 200, 403, 403]),
+        (USER, {"organizationId": "child", "userId": "ada"}, [200, 200, 403, 403]),
+        (ORGANIZATION, {"organizationId": "rival"}, [404, 404, 404, 404]),
+        (USER, {"organizationId": "rival", "userId": "ada"}, [403, 403, 403, 403]),
+    ],
+)
+async def test_a_role_reads_the_usage_that_the_policy_gives_it(
+    api: Api, counted: Counted, written: DirectoryWritten, path: str, extra: dict[str, str], statuses: list[int]
+) -> None:
+    for organization, parent in (("acme", {}), ("child", {"parentId": "acme"}), ("rival", {})):
+        written.organization(organization, **parent)
+    for user, team in (("ada", "core"), ("bob", "core"), ("cy", "web")):
+        written.user("acme", user, teamId=team)
+    await written.write(api.store)
+    for organization in ("acme", "child", "rival"):
+        for user, team in (("ada", "core"), ("bob", "core"), ("cy", "web")):
+            amounts = {"interactions": 1}
+            counted.add(Use(organization=organization, user=user, team=team, hour=DAY, product=CHAT, amounts=amounts))
     await counted.write(api.store)
-    assert (await api.get(ORGANIZATION, span(DAY, DAY + 24), bearer(role=role))).status_code == 200
+    answers = [await api.get(path, span(DAY, DAY + 24) | extra, bearer(role=role)) for role in Role]
+    assert [answer.status_code for answer in answers] == statuses
 
 
 async def test_a_range_before_what_is_kept_is_refused_before_the_store_is_asked(

@@ -53,6 +53,13 @@ def test_a_role_refuses_the_secret_that_everybody_knows(role: Role, variable: st
     refuse_known_secrets(role, load_settings(own))
 
 
+@pytest.mark.parametrize("given", [{"jwks_url": "https://identity.example/jwks.json"}, {"jwt_key_file": "public.pem"}])
+def test_an_api_that_checks_tokens_of_another_issuer_needs_no_secret(given: dict[str, str]) -> None:
+    refuse_known_secrets(Role.API, load_settings({"api": given}))
+    with pytest.raises(WrongSettings):
+        refuse_known_secrets(Role.INGEST, load_settings({"api": given}))
+
+
 def test_a_given_setting_is_known_by_variable_and_by_file_even_with_the_default_value(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -93,7 +100,11 @@ def test_a_missing_state_file_is_one_sentence_and_code_2(
 
 
 @pytest.mark.parametrize(
-    "command", ["up", "run", "demo", "wait", "lag", "topics create", "counters export", "dead-letters list"]
+    "command",
+    [
+        *("up", "run", "demo", "wait", "lag", "topics create", "counters export", "dead-letters list"),
+        *("api-key create", "api-key list", "api-key revoke"),
+    ],
 )
 def test_the_help_of_each_command_shows_an_example_where_it_teaches(command: str) -> None:
     result = CliRunner().invoke(app, [*command.split(), "--help"])

@@ -6,22 +6,27 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner, Result
 
-from services.cli.main import app
+from services.cli.main import app, main
 from services.clock import now_ms
 from services.event_rules import read_time_ms
 from services.pipeline_state import PipelineState, write_state
 from services.settings import ApiSettings, Settings
-from services.tokens import Role, token_key, verify_token
+from services.token_keys import fixed_keys
+from services.tokens import Claims, Role, verify_token
 
 
 def tidemark(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["token", *arguments])
 
 
+def accepted(text: str, api: ApiSettings) -> Claims:
+    return verify_token(text, fixed_keys(api), issuer=api.jwt_issuer, audience=api.jwt_audience)
+
+
 def test_the_printed_token_is_one_that_the_api_accepts() -> None:
     result = tidemark("--organization", "acme", "--role", "TeamLead", "--user", "ada")
     assert result.exit_code == 0, result.output
-    claims = verify_token(result.stdout.strip(), token_key(Settings().api))
+    claims = accepted(result.stdout.strip(), Settings().api)
     assert (claims.organization, claims.role, claims.subject) == ("acme", Role.TEAM_LEAD, "ada")
 
 
@@ -30,7 +35,7 @@ def test_json_says_when_it_expires() -> None:
     result = tidemark("--organization", "acme", "--role", "Admin", "--expires", "90s", "--json")
     answer = json.loads(result.stdout)
     assert list(answer) == ["token", "expiresAt"]
-    verify_token(answer["token"], token_key(Settings().api))
+    accepted(answer["token"], Settings().api)
     assert 88_000 <= read_time_ms(answer["expiresAt"]) - before_ms <= 120_000
 
 
@@ -41,8 +46,7 @@ def test_the_secret_is_found_by_the_state_file(tmp_path: Path, monkeypatch: pyte
     variables = {"TIDEMARK_API__JWT_SECRET": secret}
     write_state(file, PipelineState(kafka="", redis="", api="", pids={}, environment=variables))
     result = tidemark("--organization", "acme", "--role", "Member", "--state-file", str(file))
-    key = token_key(ApiSettings(jwt_secret=SecretStr(secret)))
-    assert verify_token(result.stdout.strip(), key).role is Role.MEMBER
+    assert accepted(result.stdout.strip(), ApiSettings(jwt_secret=SecretStr(secret))).role is Role.MEMBER
 
 
 @pytest.mark.parametrize("expires", ["none", "0s", "367d", "soon", "-1h"])
@@ -53,3 +57,18 @@ def test_a_lifetime_that_makes_no_sense_is_refused(expires: str) -> None:
 
 def test_another_role_is_refused() -> None:
     assert tidemark("--organization", "acme", "--role", "Owner").exit_code == 2
+
+
+@pytest.mark.parametrize("variable", ["TIDEMARK_API__JWKS_URL", "TIDEMARK_API__JWT_KEY_FILE"])
+def test_a_deployment_that_checks_tokens_of_another_issuer_makes_none_without_a_secret_of_its_own(
+    variable: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(variable, "https://identity.example/jwks.json")
+    monkeypatch.setattr("sys.argv", ["tidemark", "token", "--organization", "acme", "--role", "Admin"])
+    assert main() == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert "TIDEMARK_API__JWT_SECRET is not set" in printed.err
+    monkeypatch.setenv("TIDEMARK_API__JWT_SECRET", "a secret of our own that is long enough")
+    assert tidemark("--organization", "acme", "--role", "Admin").exit_code == 0

@@ -97,6 +97,17 @@ def test_a_group_given_as_one_value_is_refused_in_words(monkeypatch: pytest.Monk
         ("redis", "timeout", float("nan")),
         ("redis", "timeout", -1),
         ("api", "jwt_secret", "too short"),
+        ("api", "jwt_secret", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"),
+        ("api", "jwt_secret", '{"kty": "oct", "k": "a secret in a JWK"}'),
+        ("api", "jwks_url", ""),
+        ("api", "jwks_url", "file:///etc/passwd"),
+        ("api", "jwks_url", "ftp://identity.example/jwks.json"),
+        ("api", "jwks_url", "identity.example/jwks.json"),
+        ("api", "jwks_url", "https:///jwks.json"),
+        ("api", "jwks_url", "https://user:hunter2@identity.example/jwks.json"),
+        ("api", "jwks_url", "https://identity.example:99999/jwks.json"),
+        ("api", "jwks_url", "https://[::1/jwks.json"),
+        ("api", "jwks_interval", 0),
         ("api", "request_timeout", 0),
         ("api", "redis_timeout", 0),
         ("api", "request_timeout", "none"),
@@ -108,6 +119,7 @@ def test_a_value_that_cannot_be_is_named_with_its_variable(group: str, name: str
 
 def test_a_wrong_secret_is_not_repeated() -> None:
     assert "hunter2" not in said({"api": {"jwt_secret": "hunter2"}})
+    assert "hunter2" not in said({"api": {"jwks_url": "https://user:hunter2@identity.example/jwks.json"}})
 
 
 def test_several_wrong_values_are_all_named_on_one_line() -> None:

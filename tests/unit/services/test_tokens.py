@@ -1,18 +1,28 @@
-import base64
-import hashlib
-import hmac
-import json
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import jwt
 import pytest
 
 from services.identifiers import OrganizationId, UserId
-from services.tokens import BadToken, Claims, Role, TokenKey, issue_token, verify_token
+from services.token_keys import VerificationKey, parse_jwks, parse_keys
+from services.tokens import BadToken, Claims, NoKeyFits, Role, TokenKey, issue_token, verify_token
+from tests.support.signing import (
+    FromNow,
+    ec_key,
+    hmac_token,
+    jwk,
+    jwks,
+    payload,
+    pem,
+    rsa_key,
+    token,
+    unsigned_token,
+)
 
 KEY = TokenKey(secret="a secret for tests that is long enough", issuer="tidemark", audience="tidemark-api")
+SECRET = VerificationKey(key=KEY.secret)
+RSA = parse_keys(pem(rsa_key()))
 CLAIMS = Claims(subject=UserId("ada"), organization=OrganizationId("acme"), role=Role.MANAGER)
 
 
@@ -20,48 +30,28 @@ def now_s() -> int:
     return int(time.time())
 
 
-@dataclass(frozen=True)
-class FromNow:
-    """A time in a claim, as seconds from when the test runs."""
-
-    seconds: int
-
-
-def payload(**changes: Any) -> dict[str, Any]:
-    now = now_s()
-    claims = {
-        "iss": "tidemark",
-        "aud": "tidemark-api",
-        "iat": now,
-        "exp": now + 60,
-        "sub": "ada",
-        "organizationid": "acme",
-        "role": "Admin",
-    }
-    changed = {name: now + each.seconds if isinstance(each, FromNow) else each for name, each in changes.items()}
-    return {name: value for name, value in (claims | changed).items() if value is not None}
+def verified(text: str, *keys: VerificationKey) -> Claims:
+    return verify_token(text, keys or [SECRET], issuer=KEY.issuer, audience=KEY.audience)
 
 
 def signed(claims: dict[str, Any], headers: dict[str, Any] | None = None) -> str:
-    """Sign by hand, so that any header and claim can be had."""
+    return hmac_token(KEY.secret.encode(), claims, headers)
 
-    def part(members: dict[str, Any]) -> str:
-        return base64.urlsafe_b64encode(json.dumps(members).encode()).rstrip(b"=").decode()
 
-    text = f"{part({'alg': 'HS256', 'typ': 'JWT'} | (headers or {}))}.{part(claims)}"
-    signature = hmac.new(KEY.secret.encode(), text.encode(), hashlib.sha256).digest()
-    return f"{text}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+def refusal(text: str, *keys: VerificationKey) -> BadToken:
+    with pytest.raises(BadToken) as refused:
+        verified(text, *keys)
+    return refused.value
 
 
 def test_an_issued_token_gives_its_claims_back() -> None:
-    assert verify_token(issue_token(CLAIMS, KEY, issued_s=now_s(), lifetime_s=60), KEY) == CLAIMS
+    assert verified(issue_token(CLAIMS, KEY, issued_s=now_s(), lifetime_s=60)) == CLAIMS
 
 
 @pytest.mark.parametrize("name", ["iss", "aud", "exp", "sub", "organizationid", "role"])
 def test_a_token_without_a_required_claim_is_refused(name: str) -> None:
-    verify_token(signed(payload()), KEY)
-    with pytest.raises(BadToken):
-        verify_token(signed(payload(**{name: None})), KEY)
+    verified(signed(payload()))
+    assert str(refusal(signed(payload(**{name: None})))) == f"the token lacks the claim {name}"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +64,12 @@ def test_a_token_without_a_required_claim_is_refused(name: str) -> None:
         {"iat": FromNow(100)},
         {"exp": "soon"},
         {"sub": 7},
+        {"sub": ""},
+        {"sub": "a\nb"},
+        {"sub": "\ud800"},
         {"organizationid": ""},
+        {"organizationid": "a/b"},
+        {"organizationid": "\ud800"},
         {"organizationid": ["acme"]},
         {"role": "Owner"},
         {"role": ["Admin"]},
@@ -82,38 +77,147 @@ def test_a_token_without_a_required_claim_is_refused(name: str) -> None:
     ],
 )
 def test_a_token_with_a_wrong_claim_is_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(BadToken):
-        verify_token(signed(payload(**changes)), KEY)
+    refusal(signed(payload(**changes)))
 
 
 def test_clocks_may_differ_by_half_a_minute() -> None:
-    assert verify_token(signed(payload(exp=FromNow(-20))), KEY).role is Role.ADMIN
+    assert verified(signed(payload(exp=FromNow(-20)))).role is Role.ADMIN
 
 
 @pytest.mark.parametrize(
     "headers",
-    [{"alg": "none"}, {"alg": "HS512"}, {"alg": "RS256"}, {"alg": ["HS256"]}, {"crit": ["b64"], "b64": False}],
+    [
+        {"alg": "none"},
+        {"alg": "None"},
+        {"alg": "HS512"},
+        {"alg": "RS256"},
+        {"alg": "ES256"},
+        {"alg": ["HS256"]},
+        {"alg": None},
+        {"crit": ["b64"], "b64": False},
+        {"crit": ["b64"], "b64": True},
+        {"crit": ["exp"]},
+        {"crit": []},
+        {"b64": False},
+        {"kid": 7},
+        {"kid": ["a"]},
+    ],
 )
 def test_the_token_does_not_choose_how_it_is_checked(headers: dict[str, Any]) -> None:
-    with pytest.raises(BadToken):
-        verify_token(signed(payload(), headers), KEY)
+    refusal(signed(payload(), headers))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"jwk": jwk(rsa_key("of an attacker"))},
+        {"jwk": None},
+        {"jku": "https://attacker.example/jwks.json"},
+        {"x5u": "https://attacker.example/chain.pem"},
+    ],
+)
+def test_a_header_that_brings_a_key_along_is_refused_even_when_a_known_key_signed(headers: dict[str, Any]) -> None:
+    assert "brings a key" in str(refusal(signed(payload(), headers)))
+    assert "brings a key" in str(refusal(token(rsa_key(), headers=headers), *RSA))
+
+
+def test_a_token_signed_by_the_key_that_it_embeds_is_refused() -> None:
+    attacker = rsa_key("of an attacker")
+    refusal(token(attacker, headers={"jwk": jwk(attacker)}), *RSA)
+
+
+@pytest.mark.parametrize("key", [rsa_key(), ec_key()])
+def test_a_public_key_checks_the_tokens_of_its_private_key_only(key: Any) -> None:
+    (public,) = parse_keys(pem(key))
+    assert verified(token(key), public).subject == "ada"
+    for other in (rsa_key("other"), ec_key("other")):
+        refusal(token(other), public)
+
+
+@pytest.mark.parametrize("key", [rsa_key(), ec_key()])
+def test_a_public_key_is_never_taken_for_a_secret(key: Any) -> None:
+    written = pem(key)
+    for secret in (written, written.strip(), written.replace(b"\n", b""), jwks(jwk(key))):
+        for also in ((), (SECRET,)):
+            refusal(hmac_token(secret, payload()), *parse_keys(written), *also)
+            refusal(hmac_token(secret, payload(), {"kid": "k"}), *parse_jwks(jwks(jwk(key, "k"))), *also)
+
+
+def test_an_rsa_signature_is_not_checked_by_another_rsa_algorithm_than_the_keys() -> None:
+    for algorithm in ("RS384", "RS512", "PS256"):
+        refusal(jwt.encode(payload(), rsa_key(), algorithm=algorithm), *RSA)
 
 
 def test_an_unsigned_token_and_one_of_another_secret_are_refused() -> None:
-    with pytest.raises(BadToken):
-        verify_token(jwt.encode(payload(), "", algorithm="none"), KEY)
+    for keys in ([SECRET], RSA, [*RSA, SECRET]):
+        refusal(unsigned_token(payload()), *keys)
     other = TokenKey(secret=KEY.secret[::-1], issuer=KEY.issuer, audience=KEY.audience)
-    with pytest.raises(BadToken):
-        verify_token(issue_token(CLAIMS, other, issued_s=now_s(), lifetime_s=60), KEY)
+    refusal(issue_token(CLAIMS, other, issued_s=now_s(), lifetime_s=60))
 
 
-@pytest.mark.parametrize("text", ["", ".", "..", "a.b.c", "€", "\ud800", "{}", "x" * 8_193])
+def test_each_key_checks_its_own_tokens_beside_others() -> None:
+    keys = (SECRET, *RSA, *parse_keys(pem(ec_key())))
+    for text in (signed(payload()), token(rsa_key()), token(ec_key())):
+        assert verified(text, *keys).organization == "acme"
+
+
+def test_a_name_in_the_header_picks_the_key() -> None:
+    first, second = rsa_key("rsa-1"), rsa_key("rsa-2")
+    keys = parse_jwks(jwks(jwk(first, "1"), jwk(second, "2")))
+    verified(token(second, "2"), *keys)
+    refused = refusal(token(second, "1"), *keys)
+    assert isinstance(refused, NoKeyFits)
+    assert refused.kid == "1"
+
+
+def test_a_token_without_a_name_is_tried_with_every_key_and_a_key_without_a_name_on_every_token() -> None:
+    keys = parse_jwks(jwks(jwk(rsa_key("rsa-1"), "1"), jwk(rsa_key("rsa-2"), "2")))
+    verified(token(rsa_key("rsa-2")), *keys)
+    verified(token(rsa_key(), "whatever"), *RSA)
+    verified(signed(payload(), {"kid": "whatever"}))
+
+
+@pytest.mark.parametrize(
+    "kid",
+    ["../../../../dev/null", "/etc/passwd", "' OR '1'='1", "http://127.0.0.1/", "1\x00", "", "%00", "é", "k" * 999],
+)
+def test_a_name_that_is_a_path_or_a_query_is_just_a_name_that_nobody_has(kid: str) -> None:
+    keys = parse_jwks(jwks(jwk(rsa_key(), "1")))
+    assert isinstance(refusal(token(rsa_key(), kid), *keys), NoKeyFits)
+    for secret in (b"", b"\x00", b"\n"):
+        assert isinstance(refusal(hmac_token(secret, payload(), {"kid": kid}), *keys), NoKeyFits)
+
+
+def test_a_signature_that_fits_is_judged_by_its_claims_not_passed_on_to_other_keys() -> None:
+    refused = refusal(token(rsa_key(), exp=FromNow(-100)), *RSA, SECRET)
+    assert not isinstance(refused, NoKeyFits)
+    assert "expired" in str(refused)
+
+
+def test_without_any_key_no_token_is_accepted() -> None:
+    for text in (signed(payload()), token(rsa_key()), unsigned_token(payload())):
+        with pytest.raises(BadToken):
+            verify_token(text, [], issuer=KEY.issuer, audience=KEY.audience)
+
+
+@pytest.mark.parametrize(
+    "text", ["", ".", "..", "a.b.c", "€", "\ud800", "{}", "x" * 8_193, "=.=.=", "W10.e30.", f"{'W1tb' * 2_000}.e30.e30"]
+)
 def test_what_is_no_token_is_refused(text: str) -> None:
-    with pytest.raises(BadToken):
-        verify_token(text, KEY)
+    refusal(text)
+    refusal(text, *RSA)
+
+
+@pytest.mark.parametrize("character", ["€", "\ud800", "é"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_token_with_characters_that_none_has_is_refused(place: int, character: str) -> None:
+    parts = signed(payload()).split(".")
+    parts[place] += character
+    refusal(".".join(parts))
 
 
 def test_a_short_secret_is_refused_and_a_long_one_never_printed() -> None:
     with pytest.raises(ValueError, match="at least 32 bytes"):
         TokenKey(secret="short", issuer="i", audience="a")
     assert KEY.secret not in repr(KEY)
+    assert KEY.secret not in repr(SECRET)
