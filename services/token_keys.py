@@ -79,7 +79,7 @@ def parse_keys(text: bytes) -> tuple[VerificationKey, ...]:
     Raises:
         NotKeys: there is none.
     """
-    if b"-----BEGIN" in text:
+    if b"-----BEGIN" in text and not text.lstrip().startswith(b"{"):
         return (_pem_key(text),)
     if not (keys := parse_jwks(text)):
         raise NotKeys(

@@ -111,6 +111,10 @@ def test_a_set_of_an_issuer_with_members_that_nobody_knows_is_read() -> None:
     assert [each.kid for each in parse_jwks(text)] == ["1"]
 
 
+def test_a_set_that_holds_pem_in_a_member_is_a_set() -> None:
+    assert [each.kid for each in parse_keys(jwks(jwk(rsa_key(), "1", pem=pem(rsa_key()).decode())))] == ["1"]
+
+
 def algorithms(**api: Any) -> list[str]:
     return [key.algorithm for key in fixed_keys(settings(**api))]
 
