@@ -39,12 +39,13 @@ def _text_of_header(text: object) -> object:
 Id = StringConstraints(min_length=1, max_length=ID_CHARACTERS_MAX, pattern=_ID_PATTERN)
 IdOfHeader = BeforeValidator(_text_of_header)
 
-Natural = Annotated[int, BeforeValidator(_integer), Field(ge=0)]
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 
-OffsetParameter = Annotated[Natural, Query(description="Rows to skip.")]
+# A bound before the validator is a bound of the integer; after it the served schema would not have it as minimum.
+OffsetParameter = Annotated[int, Field(ge=0), BeforeValidator(_integer), Query(description="Rows to skip.")]
 LimitParameter = Annotated[
-    Natural,
-    Field(le=PAGE_MAX),
+    int,
+    Field(ge=0, le=PAGE_MAX),
+    BeforeValidator(_integer),
     Query(description=f"Most rows to return; 0 asks for the most there can be, {PAGE_MAX}."),
 ]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Response
+from pydantic.json_schema import SkipJsonSchema
 
 from query_api.access import Access
 from query_api.as_of_header import dated_answer, put_as_of
@@ -22,7 +23,7 @@ from services.tokens import Claims
 _MONTH: Final[dict[str, Any]] = {"pattern": r"^\d{4}-\d{2}$"}
 
 StartParameter = Annotated[
-    str | None,
+    str | SkipJsonSchema[None],
     Query(
         alias="startDate",
         description="First month wanted, as YYYY-MM, at most 72 back and all of its days kept. When left out, the last"

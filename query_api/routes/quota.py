@@ -4,6 +4,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Response
+from pydantic.json_schema import SkipJsonSchema
 
 from query_api.access import Access
 from query_api.as_of_header import dated_answer, put_as_of
@@ -27,12 +28,12 @@ from services.tokens import Claims
 
 OrganizationHeader = Annotated[
     str,
-    IdOfHeader,
     Id,
+    IdOfHeader,
     Header(alias="SlashID-OrgID", description="Organization the call is about: the caller's, or one below it."),
 ]
 FilterParameter = Annotated[
-    str | None,
+    str | SkipJsonSchema[None],
     Query(
         alias="filter",
         max_length=CHARACTERS_MAX,
