@@ -3,7 +3,7 @@ LOCK := .venv/bin/uv pip compile pyproject.toml --quiet --universal --python-ver
 	--generate-hashes --no-emit-index-url --no-header --no-annotate $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test bench demo lock
+.PHONY: help setup check test fuzz bench demo lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -17,8 +17,11 @@ check: setup ## format, lint, types and import rules
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache
 
-test: setup ## all tests but the benchmark; ARGS="-k ingest" passes options to pytest
+test: setup ## all tests but fuzz and bench; ARGS="-k ingest" passes options to pytest
 	$(PYTHON) -m pytest $(ARGS)
+
+fuzz: setup ## schemathesis, at least 20,000 cases against a running API with data
+	$(PYTHON) -m pytest tests/fuzz --capture=no $(ARGS)
 
 bench: setup ## the benchmark of two million events, on Apache Kafka and Redis
 	$(PYTHON) -m tests.bench $(ARGS)

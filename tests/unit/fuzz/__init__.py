@@ -1,0 +1,1 @@
+"""The fuzzing harness: what it puts into cases, and what it excuses."""
