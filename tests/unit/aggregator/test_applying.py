@@ -19,9 +19,10 @@ from services.identifiers import FrameOffset, PartitionId
 from services.lifecycle import Refused
 from services.memory_counters import MemoryCounterStore
 from services.telemetry import Telemetry
+from tests.support.folded_log import FOR_EVER
 from tests.support.log_of_frames import FINGERPRINT
 from tests.unit.aggregator.lines import lines
-from tests.unit.aggregator.test_fold import FOR_EVER, PARTITION, fold_all, log_of, sizes
+from tests.unit.aggregator.test_fold import PARTITION, fold_all, log_of, sizes
 
 Fault = Literal["none", "away before", "reply lost", "other owner first", "failover under the retry"]
 FAULTS: list[Fault] = ["none", "away before", "reply lost", "other owner first", "failover under the retry"]
