@@ -39,6 +39,7 @@ _IDS: Final = frozenset({"id", "source", "subject", "organizationid", "data.pare
 _REASONS: Final = (
     ("Expected `int` >=", False, Reason.NEGATIVE),
     ("Expected `int`, got `float`", False, Reason.NOT_AN_INTEGER),
+    ("Expected `int | null`, got `float`", False, Reason.NOT_AN_INTEGER),
     ("Expected `int` <=", False, Reason.TOO_BIG),
     ("Integer value out of range", False, Reason.TOO_BIG),
     ("Expected `str` of length >= 1", True, Reason.EMPTY_ID),
