@@ -14,7 +14,7 @@ from typing import Any, Final
 from tests.support.directory_lines import Change, read_change
 from tests.support.directory_oracle import month_end_ms
 
-TIERS: Final = ("free-trial", "startup", "professional", "enterprise", "identity-protection")
+TIERS: Final = ("free-trial", "professional", "enterprise", "enterprise-with-nhi", "identity-protection", "unheard of")
 ROLES: Final = ("Member", "TeamLead", "Manager", "Admin")
 STATES: Final = ("registered", "deactivated", "invited")
 BAD_LINES: Final = (b"", b"{}", b"no JSON", b'{"type":"directory.user"}', b'{"specversion":"1.0","specversion":"1.0"}')
@@ -44,7 +44,7 @@ class Publisher:
     teams: int = 3
     groups: int = 3
     first_ms: int = month_end_ms(2023, 12)
-    last_ms: int = month_end_ms(2026, 9)
+    last_ms: int = month_end_ms(2026, 8) + 864_000_000
     _versions: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     _records: dict[tuple[str, str, str], dict[str, Any] | None] = field(default_factory=dict)
     _number: int = 0
@@ -86,12 +86,16 @@ class Publisher:
     def _organization(self) -> bytes:
         organization = self._some_organization()
         others = [f"org-{number}" for number in range(self.organizations)]
-        above = self.random.choice([None, None, organization, "nowhere", *others, *others])
+        lower = others[: self._organization_number] * 3
+        above = self.random.choice([None, None, *lower, *self.random.sample([*others, "nowhere"], 2)])
         record: dict[str, Any] = {
             "name": f"Name of {organization}",
             "parentId": above,
             "tier": self.random.choice([None, *TIERS]),
             "planType": self.random.choice([None, "Enterprise"]),
+            "publicKey": self.random.choice([None, "", "-----BEGIN"]),
+            "smtpConfigured": self.random.choice([None, True]),
+            "usernamePasswordEnabled": self.random.choice([None, False]),
             "domains": self.random.choice([None, [], [f"{organization}.example"]]),
             "samlEnabled": self.random.choice([None, True, False]),
         }

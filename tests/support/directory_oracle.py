@@ -52,10 +52,13 @@ class DirectoryOracle:
         # `max` takes the first of equals: a version that is repeated changes nothing.
         return None if changes is None else max(changes, key=lambda change: change.version).record
 
+    def named(self, kind: str, organization: str) -> list[str]:
+        """Return the ids of an organization's things of a kind, deleted ones too."""
+        return sorted({key[2] for key in self._changes if key[:2] == (kind, organization)})
+
     def living(self, kind: str, organization: str) -> dict[str, Record]:
         """Return the records of an organization's things of a kind that are not deleted, by id."""
-        subjects = sorted({key[2] for key in self._changes if key[:2] == (kind, organization)})
-        found = {subject: self.present(kind, organization, subject) for subject in subjects}
+        found = {subject: self.present(kind, organization, subject) for subject in self.named(kind, organization)}
         return {subject: record for subject, record in found.items() if record is not None}
 
     def users(self, organization: str, team_member: bool | None = None, active: bool | None = None) -> list[str]:
@@ -118,9 +121,10 @@ class DirectoryOracle:
         return top if self.parent(top) is None else None
 
     def descendants(self, organization: str) -> list[str]:
-        """Return every other organization that has this one among the at most 16 above it."""
-        others = [other for other in self.organizations_named() if other != organization]
-        return [other for other in others if organization in self.above(other)]
+        """Return every other organization that has this one among the 16 above it; the nearest first, then by id."""
+        lines = {other: self.above(other) for other in self.organizations_named() if other != organization}
+        below = [other for other, line in lines.items() if organization in line]
+        return sorted(below, key=lambda other: (lines[other].index(organization), other))
 
     def quota(self, organization: str) -> dict[str, int] | None:
         """Return what an organization and those below it use; None when it does not exist."""
@@ -135,7 +139,7 @@ class DirectoryOracle:
         }
 
     def tier(self, organization: str) -> str | None:
-        """Return the tier that the root's record names."""
-        root = self.root(organization)
-        record = None if root is None else self.present("organization", root, root)
+        """Return the tier that the root's record names; its own where there is no root."""
+        root = self.root(organization) or organization
+        record = self.present("organization", root, root)
         return None if record is None else record.get("tier")

@@ -87,7 +87,7 @@ def test_the_tree_is_walked_over_those_that_exist() -> None:
 def test_a_cycle_has_no_root_and_everyone_in_it_is_below_everyone() -> None:
     oracle = tree(a="c", b="a", c="b", d="d", e="a")
     assert [oracle.root(each) for each in "abcde"] == [None] * 5
-    assert oracle.descendants("a") == ["b", "c", "e"]
+    assert oracle.descendants("a") == ["b", "e", "c"]
     assert oracle.descendants("d") == []
 
 
@@ -111,7 +111,8 @@ def test_the_tier_is_the_roots() -> None:
     oracle = tree(a="root")
     oracle.add(line("organization", "root", "root", 1, name="Root", tier="startup"))
     assert oracle.tier("a") == "startup"
-    assert tree(a="a").tier("a") is None
+    oracle.add(line("organization", "b", "b", 1, name="B", tier="enterprise", parentId="b"))
+    assert (oracle.tier("b"), tree(a="a").tier("a"), oracle.tier("nowhere")) == ("enterprise", None, None)
 
 
 @pytest.mark.parametrize("broken", [b"", b"{}", b"[]", ann(1, "2026-01-01T00:00:00", "registered")])
