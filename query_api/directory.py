@@ -211,6 +211,6 @@ def _revisions(read: ReadResult) -> list[Revision]:
         if value is None or read.state is None:
             revisions.append(_NOTHING)
         else:
-            number, _, records = value.partition(b",")
-            revisions.append(Revision(read.state.epoch, int(number), int(records)))
+            number, records, *last = value.split(b",")
+            revisions.append(Revision(read.state.epoch, int(number), int(records), b",".join(last)))
     return revisions

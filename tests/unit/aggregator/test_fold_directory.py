@@ -24,6 +24,7 @@ from services.keyspace import (
 )
 from services.ledger import ENTRIES
 from services.memory_counters import MemoryCounterStore
+from services.windows import HOUR_MS
 from tests.support.directory_lines import read_change
 from tests.support.directory_oracle import DirectoryOracle
 from tests.support.folded_log import begun, fold_logs
@@ -71,14 +72,13 @@ def records_of(store: MemoryCounterStore) -> dict[Place, StoredRecord]:
     return found
 
 
-def revisions_of(store: MemoryCounterStore) -> dict[str, tuple[int, int]]:
-    """Return each unit's revision and number of records."""
-    found = {}
+def revisions_of(store: MemoryCounterStore) -> dict[str, tuple[int, ...]]:
+    """Return each unit's revision, number of records, and offset and broker time of the last event that changed it."""
+    found: dict[str, tuple[int, ...]] = {}
     for number, held in enumerate(store.partitions):
         prefix = epoch_prefix(tags(len(store.partitions))[number], Epoch(1))
         for unit, value in held.hashes.get(revisions_key(prefix), {}).items():
-            revision, records = value.split(b",")
-            found[unit.decode()] = int(revision), int(records)
+            found[unit.decode()] = tuple(map(int, value.split(b",")))
     return found
 
 
@@ -184,17 +184,22 @@ async def test_a_revision_is_how_many_events_changed_a_record_of_its_unit(
     of_directory: list[bytes], run_sizes: list[int]
 ) -> None:
     changed: Counter[str] = Counter()
+    last: dict[str, int] = {}
     store, reader = await begun(1), TopicReader(1, first_ms=BROKER_MS)
-    for line in of_directory:
+    for offset, line in enumerate(of_directory):
         before = records_of(store)
         await fold_logs(store, reader.read(directory=[line]))
-        after = records_of(store)
-        changed.update({unit for (unit, name), stored in after.items() if before.get((unit, name)) != stored})
+        units = {place[0] for place, stored in records_of(store).items() if before.get(place) != stored}
+        changed.update(units)
+        last |= dict.fromkeys(units, offset)
     records = Counter(unit for unit, _ in records_of(store))
     event(f"unchanging: {len(of_directory) - changed.total() > 0}")
     together = await folded([(DIRECTORY, line) for line in of_directory], (), run_sizes)
     assert revisions_of(store) == revisions_of(together)
-    assert revisions_of(together) == {unit: (number, records[unit]) for unit, number in changed.items()}
+    assert revisions_of(together) == {
+        unit: (number, records[unit], last[unit], BROKER_MS + last[unit] * HOUR_MS // 3)
+        for unit, number in changed.items()
+    }
 
 
 @settings(max_examples=60, deadline=None)
@@ -212,9 +217,8 @@ async def test_the_records_do_not_depend_on_the_order_of_events_with_a_version_e
     one = await folded([(DIRECTORY, line) for line in distinct])
     two = await folded([(DIRECTORY, line) for line in other])
     assert records_of(one) == records_of(two)
-    assert {unit: records for unit, (_, records) in revisions_of(one).items()} == {
-        unit: records for unit, (_, records) in revisions_of(two).items()
-    }
+    counts = [{unit: records for unit, (_, records, *_) in revisions_of(each).items()} for each in (one, two)]
+    assert counts[0] == counts[1]
 
 
 @settings(max_examples=60, deadline=None)

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from query_api.directory import DirectoryReader
 from query_api.slots import SlotReader
 from services.counters import ReadRequest, ReadResult, StoreRefused, StoreUnavailable
-from services.identifiers import Epoch, OrganizationId, PartitionId, TeamId, UserId
+from services.identifiers import Epoch, FrameOffset, OrganizationId, PartitionId, TeamId, UserId
 from services.keyspace import directory_bucket, directory_key, epoch_prefix
 from services.memory_counters import MemoryCounterStore
 from services.telemetry import Telemetry
@@ -110,6 +111,16 @@ class World:
         self.store.partitions[:] = other.partitions
         self.saved = copy.deepcopy(other.partitions)
 
+    async def lose(self, lines: Sequence[bytes]) -> None:
+        """Begin anew in an emptied store, with a log whose first frames are gone (`aggregator.allow_rebuild`)."""
+        other = await begun(len(self.store.partitions))
+        for held, log in zip(other.partitions, self._logs, strict=True):
+            assert held.state is not None
+            held.state = replace(held.state, applied_offset=FrameOffset(min(len(lines), len(log)) - 1))
+        self.store.partitions[:] = other.partitions
+        self.saved = copy.deepcopy(other.partitions)
+        await self._catch_up()
+
     async def _catch_up(self) -> None:
         rest = []
         for number, log in enumerate(self._logs):
@@ -121,7 +132,7 @@ class World:
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from([World.change, World.change, World.change, World.save, World.restore, World.rebuild]),
+        st.sampled_from([World.change] * 4 + [World.save, World.restore, World.rebuild, World.lose]),
         st.lists(CHANGES, max_size=4),
     ),
     max_size=12,
@@ -148,6 +159,17 @@ async def test_a_unit_that_stands_still_is_read_once() -> None:
     assert (await reader.unit(ACME)).value is before
     await world.change([group("ann", 2)])
     assert (await reader.unit(ACME)).value is not before
+
+
+async def test_as_many_other_events_in_a_store_begun_anew_are_another_state() -> None:
+    world = World(await begun(1))
+    await world.change([of_acme("team", "ann", 1, name="A")])
+    await world.change([of_acme("team", "bob", 1, name="B")])
+    reader = reader_of(world.store)
+    assert list((await reader.unit(ACME)).value.teams) == ["ann", "bob"]
+    await world.lose([b"its first frame"])
+    await world.change([of_acme("team", "cyd", 1, name="C")])
+    assert list((await reader.unit(ACME)).value.teams) == ["bob", "cyd"]
 
 
 class BusyStore(MemoryCounterStore):
