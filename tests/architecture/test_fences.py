@@ -23,7 +23,7 @@ ROOMS = {
     "starlette": ("query_api/*",),
 }
 
-ORACLES = ("oracle", "directory_oracle", "directory_lines", "directory_history", "directory_questions")
+ORACLES = ("oracle", "directory_oracle", "directory_lines", "directory_history", "directory_questions", "told")
 
 
 def imported_libraries(source: str) -> Iterator[str]:
