@@ -117,8 +117,8 @@ class PartitionApplier:
                 now_s=now_ms() // 1000,
             ),
         )
-        if len(run):
-            self.queue.items_an_event = fold.items / len(run)
+        if events := len(run) + len(run.directory):
+            self.queue.items_an_event = fold.items / events
         if fold.items > self._max_items and len(waiting) > 1:
             return await self._apply_run(view, waiting[: len(waiting) // 2])
         planned = monotonic_s()

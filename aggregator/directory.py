@@ -34,9 +34,9 @@ class DirectoryFold:
     """
 
     def __init__(self, changes: Sequence[LoggedChange], prefix: str) -> None:
-        self._changes = [each.change for each in changes]
+        self._changes = changes
         self._prefix = prefix
-        self._places = [_place(change) for change in self._changes]
+        self._places = [_place(each.change) for each in changes]
         self._read = sorted(set(self._places))
         self._units = sorted({unit for unit, _ in self._places})
 
@@ -61,20 +61,21 @@ class DirectoryFold:
             held[place] = None if value is None else decode_stored(value)
         changed: dict[Place, StoredRecord] = {}
         copied = np.zeros(len(self._changes), dtype=np.bool_)
-        for at, (place, change) in enumerate(zip(self._places, self._changes, strict=True)):
-            made = merged(held[place], change)
+        for at, (place, logged) in enumerate(zip(self._places, self._changes, strict=True)):
+            made = merged(held[place], logged.change)
             if made is None:
                 copied[at] = True
                 continue
-            number, records = revisions[place[0]]
-            revisions[place[0]] = (number + 1, records + (held[place] is None))
+            number, records, _, _ = revisions[place[0]]
+            records += held[place] is None
+            revisions[place[0]] = (number + 1, records, logged.offset, logged.broker_ms)
             held[place] = changed[place] = made
         hashes: list[list[str | bytes]] = [
             [self._key(place), place[1], encode_stored(made)] for place, made in changed.items()
         ]
         moved = sorted({unit for unit, _ in changed})
         if moved:
-            entries = [part for unit in moved for part in (unit, "{},{}".format(*revisions[unit]))]
+            entries = [part for unit in moved for part in (unit, ",".join(map(str, revisions[unit])))]
             hashes.append([revisions_key(self._prefix), *entries])
         return DirectoryFolded(hashes, copied)
 
@@ -87,7 +88,7 @@ def _place(change: DirectoryChange) -> Place:
     return unit_of(change.thing, change.organization), directory_field(change.thing, change.subject)
 
 
-def _numbers(value: bytes | None) -> tuple[int, int]:
-    """Return a unit's revision, which counts the events that changed it, and its records, deleted ones too."""
-    number, records = (value or b"0,0").split(b",")
-    return int(number), int(records)
+def _numbers(value: bytes | None) -> tuple[int, int, int, int]:
+    """Return a unit's revision, which counts the events that changed it, its records, and the last event's record."""
+    number, records, offset, broker_ms = map(int, (value or b"0,0,0,0").split(b","))
+    return number, records, offset, broker_ms

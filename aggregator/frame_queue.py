@@ -107,7 +107,7 @@ class FrameQueue:
         def is_full() -> bool:
             return (
                 len(self._queue) == QUEUE_FRAMES
-                or sum(each.frame.event_count for each in self._queue) >= room
+                or sum(_events(each) for each in self._queue) >= room
                 or not _is_behind(self._queue[-1].frame)
             )
 
@@ -118,10 +118,10 @@ class FrameQueue:
         """Return the frames that fit one call, at least one, by what an event brought lately."""
         room = self._max_items / self.items_an_event
         taken = [self._queue.popleft()]
-        room -= taken[0].frame.event_count
-        while self._queue and self._queue[0].frame.event_count <= room:
+        room -= _events(taken[0])
+        while self._queue and _events(self._queue[0]) <= room:
             taken.append(self._queue.popleft())
-            room -= taken[-1].frame.event_count
+            room -= _events(taken[-1])
         return taken
 
     def _decode(self, offset: FrameOffset, value: bytes | None) -> Frame:
@@ -135,6 +135,11 @@ class FrameQueue:
                 " events.identity_secret; give ingest and aggregator the secret that the counters were made with"
             )
         return frame
+
+
+def _events(waiting: Waiting) -> int:
+    """Return how many events a frame brings, of usage and of the directory."""
+    return waiting.frame.event_count + len(waiting.frame.directory)
 
 
 def _is_behind(frame: Frame) -> bool:

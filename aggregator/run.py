@@ -31,14 +31,19 @@ class LoggedChange:
     """One directory event of a run.
 
     Attributes:
+        offset, broker_ms: of its record.
         redelivered: whether the event's coordinate was covered by an earlier frame.
-        hour: of its record's broker time.
     """
 
     change: DirectoryChange
     source: Source
-    hour: int
+    offset: int
+    broker_ms: int
     redelivered: bool
+
+    @property
+    def hour(self) -> int:
+        return self.broker_ms // HOUR_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +171,8 @@ def _piece(
         LoggedChange(
             change=row.change(),
             source=here[row.source],
-            hour=row.broker_ms // HOUR_MS,
+            offset=row.offset,
+            broker_ms=row.broker_ms,
             redelivered=bool(row.offset < covered[row.source]),
         )
         for row in frame.directory

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ingest.binary_mode import is_binary_mode, structured_form
-from ingest.diagnosis import object_fault
+from ingest.diagnosis import FIELD_CHARACTERS_MAX, object_fault
 from ingest.verdicts import AdmissionRules, Rejected
 from services.dead_letters import MEANINGS, Reason
 from services.directory_check import DirectoryFault, read_directory_event
@@ -37,7 +37,8 @@ class DirectoryAdmission:
         try:
             change = read_directory_event(value, self._unknown)
         except DirectoryFault as error:
-            return Rejected(reason=error.reason, field=error.field, detail=error.detail)
+            field = None if error.field is None else error.field[:FIELD_CHARACTERS_MAX]
+            return Rejected(reason=error.reason, field=field, detail=error.detail)
         if change.time_ms > broker_ms + self._rules.max_ahead_ms:
             return Rejected(reason=Reason.IN_THE_FUTURE, field="time", detail=MEANINGS[Reason.IN_THE_FUTURE])
         return change

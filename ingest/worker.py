@@ -193,20 +193,21 @@ class IngestWorker:
         busy = {
             home_of(source.partition, self._topics.frames_partitions) for source in poll.sources if len(source.offsets)
         }
-        busy |= {PartitionId(partition) for partition in poll.directory_partitions.tolist()}
+        of_directory = {PartitionId(partition) for partition in poll.directory_partitions.tolist()}
         frames: dict[PartitionId, list[bytes]] = {}
         order = np.argsort(poll.partitions, kind="stable")
         bounds = np.searchsorted(poll.partitions[order], np.arange(self._topics.frames_partitions + 1)).tolist()
         for partition, sent_at_s in self._sent_at_s.items():
             events = order[bounds[partition] : bounds[partition + 1]]
             due = now_s - sent_at_s >= self._ingest.heartbeat_interval
-            if positions and (len(events) or partition in busy or due):
+            holds_events = len(events) > 0 or partition in of_directory
+            if positions and (holds_events or partition in busy or due):
                 frames[partition] = list(self._packer.frames(poll, partition, events, counts))
                 self._sent_at_s[partition] = now_s
                 self._telemetry.count(
                     "tidemark_frames_total",
                     len(frames[partition]),
-                    result="sent" if len(events) else "heartbeat",
+                    result="sent" if holds_events else "heartbeat",
                 )
         return Packed(
             letters=poll.letters,

@@ -110,16 +110,18 @@ class DirectoryReader:
             team = found.value.team
             fields = [directory_field(Thing.USER, user), directory_field(Thing.TEAM, team)]
             [of_user, of_team], as_of = await self._stored(organization, fields)
-            record = _present(of_user)
-            found = Dated(None if record is None else user_of(user, record), as_of)
-            if record is not None and record.get("teamId") == team:
-                return Dated(_user_in_team(user, record, team, of_team), as_of)
+            with _whole_records(organization):
+                record = _present(of_user)
+                found = Dated(None if record is None else user_of(user, record), as_of)
+                if record is not None and record.get("teamId") == team:
+                    return Dated(_user_in_team(user, record, team, of_team), as_of)
         raise StoreUnavailable("the user keeps changing teams")
 
     async def _records(self, unit: str, fields: Sequence[str]) -> tuple[list[dict[str, Any] | None], int | None]:
         """Return records of one unit in one step, None where there is none or it is deleted; and as of when."""
         found, as_of = await self._stored(unit, fields)
-        return [_present(stored) for stored in found], as_of
+        with _whole_records(unit):
+            return [_present(stored) for stored in found], as_of
 
     async def _stored(self, unit: str, fields: Sequence[str]) -> tuple[list[StoredRecord | None], int | None]:
         partition = partition_of_unit(unit, self._slots.partitions)
@@ -209,6 +211,6 @@ def _revisions(read: ReadResult) -> list[Revision]:
         if value is None or read.state is None:
             revisions.append(_NOTHING)
         else:
-            number, _, records = value.partition(b",")
-            revisions.append(Revision(read.state.epoch, int(number), int(records)))
+            number, records, *last = value.split(b",")
+            revisions.append(Revision(read.state.epoch, int(number), int(records), b",".join(last)))
     return revisions

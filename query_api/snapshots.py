@@ -28,11 +28,13 @@ class Revision:
     Attributes:
         number: how many events have changed it.
         records: how many it holds, deleted ones too.
+        last: what tells the last of the events; in a store that was begun anew as many may have been others.
     """
 
     epoch: Epoch
     number: int
     records: int
+    last: bytes = b""
 
 
 Loaded = tuple[Revision, Fields]

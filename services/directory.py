@@ -21,12 +21,14 @@ VERSION_MAX: Final = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly."""
 
 SEATS_MAX: Final = 2**31 - 1
+EMAIL_PATTERN: Final = r"[^@\s]+@[^@\s]+"
 
 Version = Annotated[int, Meta(ge=0, le=VERSION_MAX, description="raised with every change of the thing")]
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 Word = Annotated[str, Meta(min_length=1, max_length=64)]
 Pem = Annotated[str, Meta(max_length=16_384)]
-Email = Annotated[str, Meta(max_length=320, pattern=r"^[^@\s]+@[^@\s]+$", extra_json_schema={"format": "email"})]
+# The pattern stands in the JSON Schema only: to Python, `$` is before a last line feed too.
+Email = Annotated[str, Meta(max_length=320, extra_json_schema={"format": "email", "pattern": rf"^{EMAIL_PATTERN}$"})]
 Moment = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, description="RFC 3339 with offset")]
 UnixSeconds = Annotated[int, Meta(ge=0, le=VERSION_MAX)]
 Seats = Annotated[int, Meta(ge=0, le=SEATS_MAX)]

@@ -12,6 +12,7 @@ import msgspec
 
 from services.dead_letters import MEANINGS, Reason
 from services.directory import (
+    EMAIL_PATTERN,
     THING_OF_TYPE,
     DeleteData,
     DirectoryEvent,
@@ -33,13 +34,14 @@ from services.windows import rfc3339
 
 _PLACE: Final = re.compile(r"(?P<words>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
 _NAMED: Final = re.compile(r"Object (?P<what>missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
-_IDS: Final = frozenset(
-    {"id", "source", "subject", "organizationid", "data.parentId", "data.teamId", "data.leads[...]"}
-)
+_ITEM: Final = re.compile(r"\[[0-9]+\]")
+_IDS: Final = frozenset({"id", "source", "subject", "organizationid", "data.parentId", "data.teamId", "data.leads[]"})
 _REASONS: Final = (
     ("Expected `int` >=", False, Reason.NEGATIVE),
     ("Expected `int`, got `float`", False, Reason.NOT_AN_INTEGER),
+    ("Expected `int | null`, got `float`", False, Reason.NOT_AN_INTEGER),
     ("Expected `int` <=", False, Reason.TOO_BIG),
+    ("Integer value out of range", False, Reason.TOO_BIG),
     ("Expected `str` of length >= 1", True, Reason.EMPTY_ID),
     ("Expected `str` of length <=", True, Reason.ID_TOO_LONG),
     ("Expected `str` of length <=", False, Reason.TOO_BIG),
@@ -47,6 +49,7 @@ _REASONS: Final = (
 )
 """How a message begins, whether only of an id, and the reason; the first that fits."""
 
+_EMAIL: Final = re.compile(EMAIL_PATTERN)
 _TIMES: Final = ("createdAt", "updatedAt", "deactivatedAt")
 
 
@@ -104,10 +107,14 @@ def _fault_of(words: str) -> DirectoryFault:
         field = f"{path}.{named['name']}" if path else named["name"]
         missing = named["what"] == "missing required"
         return DirectoryFault(Reason.MISSING_ATTRIBUTE if missing else Reason.UNKNOWN_FIELD, field)
-    if path == "type":
+    if path == "type" and said.startswith("Invalid"):
         return DirectoryFault(Reason.UNKNOWN_TYPE, path)
+    if path in ("", "data") and said.startswith("Expected `object`"):
+        return DirectoryFault(Reason.NOT_AN_OBJECT, path or None)
+    if said.endswith("got `null`") and not path.endswith("]"):
+        return DirectoryFault(Reason.MISSING_ATTRIBUTE, path)
     for beginning, only_ids, reason in _REASONS:
-        if said.startswith(beginning) and (not only_ids or path in _IDS):
+        if said.startswith(beginning) and (not only_ids or _ITEM.sub("[]", path) in _IDS):
             return DirectoryFault(reason, path or None, said)
     # An invalid value is not repeated: it may be anything.
     return DirectoryFault(Reason.WRONG_TYPE, path or None, None if said.startswith("Invalid") else said)
@@ -138,6 +145,8 @@ def _record(event: DirectoryEvent) -> bytes | None:
         if name in fields:
             # Whole seconds, rounded down (contract notes A30).
             fields[name] = rfc3339(_time_ms(f"data.{name}", fields[name]) // 1000 * 1000)
+    if "email" in fields and not _EMAIL.fullmatch(fields["email"]):
+        raise DirectoryFault(Reason.WRONG_TYPE, "data.email", "not of the form name@domain, or with a space")
     if "exp" in fields and fields["exp"] <= fields["iat"]:
         raise DirectoryFault(Reason.WRONG_TYPE, "data.exp", "not later than data.iat")
     try:

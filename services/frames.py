@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from services.directory import Thing
 from services.directory_records import STATUS_CODES, STATUS_OF_CODE, DirectoryChange
+from services.event_rules import FIRST_MS, LAST_MS
 from services.identifiers import FrameId, OrganizationId
 from services.metrics_contract import AMOUNT_MAX, COUNTERS_PER_PRODUCT_MAX, PRODUCTS
 
@@ -266,8 +267,13 @@ def _frame(body: FrameBody) -> Frame:
     }
     if any(not 0 <= run.source < sizes["sources"] or run.count < 0 for run in body.header.received):
         raise ValueError("received records of no source")
-    if any(not 0 <= row.source < sizes["sources"] or row.status not in STATUS_OF_CODE for row in body.directory):
-        raise ValueError("a directory row of no source or status")
+    if any(
+        not 0 <= row.source < sizes["sources"]
+        or row.status not in STATUS_OF_CODE
+        or not FIRST_MS <= row.time_ms <= LAST_MS
+        for row in body.directory
+    ):
+        raise ValueError("a directory row of no source, status or moment")
     return Frame(
         header=body.header,
         strings=body.strings,

@@ -15,11 +15,12 @@ Layout, with `{tag}` the hash tag of the organization's partition and `e1` the e
     tm:{tag}:e1:x:PERIOD/GENERATION/RANGE       set   signed 64-bit identity hashes
     tm:{tag}:e1:l:TOPIC/PARTITION/DAY           hash  ledger of one source partition, one field an hour
     tm:{tag}:e1:r:UNIT/BUCKET                   hash  directory records (services.directory_records): "u/USER" -> record
-    tm:{tag}:e1:rv                              hash  unit -> "revision,records" of its directory
+    tm:{tag}:e1:rv                              hash  unit -> "revision,records,offset,broker ms" of its directory
 
 A unit of the directory is an organization with its teams, users, groups and licences ("t/", "u/", "g/", "l/"), or the
 tree of all organizations ("o/"), whose unit is named `/` and lies in partition 0. Its records are spread over 64
-buckets, so that a large one can be read in parts; the revision counts the calls that changed it.
+buckets, so that a large one can be read in parts; the revision counts the events that changed it, and the last of these
+is told by its record's offset and time: a store that was begun anew, without the first frames, counts from 1 again.
 
 Ids may hold no `/`, which parts them here; `%` and `/` are escaped all the same, so that different ids never give
 one key. A field is the decimal number `place * 4 + product`, place being the hour of the day or the day of the

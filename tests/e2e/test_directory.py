@@ -1,106 +1,116 @@
-"""Directories that are imported or simulated, through the whole pipeline to the query API."""
+"""A directory's history goes through processes that are killed amid it, and every figure is the oracle's."""
 
-import gzip
-import json
-from collections.abc import Iterable
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from random import Random
 
-import httpx
 import pytest
 
-from tests.support.pipeline import PipelineUnderTest, running_pipeline
+from services.clock import now_ms
+from services.windows import rfc3339
+from tests.support.directory_history import KINDS, Publisher, kinds_in
+from tests.support.directory_questions import Month, difference, figures, months_between, questions
+from tests.support.pipeline import PipelineUnderTest, await_condition, running_pipeline
 from tests.support.servers import Broker
+from tests.support.told import Counted, Told, with_usage
 
 pytestmark = [pytest.mark.e2e, pytest.mark.guarantee, pytest.mark.slow]
 
-Present = dict[tuple[str, str, str], dict[str, Any]]
-"""(type, organization, subject) -> data, of what is not deleted."""
+SEED = 4
+CHANGES = 6_000
+SECONDS_TO_PUBLISH = 25
+RECOVERY_SECONDS = 40
+NOBODY = "never heard of"
+ASKED_EVERYTHING = 4
+"""Organizations about which every question is asked, not those about figures only."""
 
 
-def present(lines: Iterable[bytes]) -> Present:
-    """Return what holds after all lines: of each thing the data with the highest version."""
-    held: Present = {}
-    for line in lines:
-        event = json.loads(line)
-        key = (event["type"], event["organizationid"], event["subject"])
-        if key not in held or event["data"]["version"] > held[key]["version"]:
-            held[key] = event["data"]
-    return {key: data for key, data in held.items() if data["action"] == "upsert"}
+@pytest.fixture(scope="module")
+def told() -> list[Told]:
+    random = Random(SEED)
+    publisher = Publisher(random, organizations=24, persons=60, teams=6, groups=8)
+    # A blank line is not published.
+    lines = [line for line in publisher.history(CHANGES) if line]
+    kinds = kinds_in(lines)
+    assert min(kinds[kind] for kind in KINDS) > 20
+    return list(with_usage(publisher, lines, random, 0.8))
 
 
-def told(client: httpx.Client, path: str, **query: Any) -> Any:
-    answer = client.get(path, params=query)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+@pytest.mark.timeout(200)
+def test_killed_processes_change_no_figure_of_the_directory(
+    told: list[Told], tmp_path: Path, kafka: Broker, redis_url: str
+) -> None:
+    counted = Counted()
+    counted.tell(told)
+    with ExitStack() as stack:
+        options = ("--max-event-age", "none")
+        pipeline = stack.enter_context(running_pipeline(tmp_path, kafka.bootstrap, redis_url, *options))
+        published = [stack.enter_context(publishing(pipeline, told, topic)) for topic in ("directory", "events")]
+        for role in ("ingest", "aggregator", "ingest"):
+            kill_amid_work(pipeline, role)
+        assert all(each.poll() is None for each in published), "the last kill came after the end of publishing"
+        for each in published:
+            out, err = each.communicate(timeout=120)
+            assert each.returncode == 0, (out, err)
+        number = {topic: sum(1 for of, _ in told if of == topic) for topic in ("directory", "events")}
+        await_condition(
+            lambda: {topic: pipeline.applied(topic) for topic in number} == number, "all of it is applied", seconds=60
+        )
+        found = differences(pipeline, counted)
+        assert found == [], f"{len(found)} answers differ: {found[:5]}\n{pipeline.log()}"
 
 
-def users_told(client: httpx.Client) -> dict[str, tuple[str, str, bool]]:
-    """Return the users that are not invited: email, role, and whether they are registered."""
-    found = {}
-    for active in (True, False):
-        for in_team in (True, False):
-            query = {"offset": 0, "limit": 0, "teamMember": in_team, "active": active}
-            for user in told(client, "/api/v1/organization/users", **query)["data"]:
-                found[user["id"]] = (user["email"], user["role"], active)
+@contextmanager
+def publishing(pipeline: PipelineUnderTest, told: list[Told], topic: str) -> Iterator[subprocess.Popen[str]]:
+    """Publish one topic's lines in their order, evenly over some seconds."""
+    lines = [line for of, line in told if of == topic]
+    file = pipeline.directory / f"{topic}.ndjson"
+    file.write_bytes(b"\n".join(lines) + b"\n")
+    rate = len(lines) / SECONDS_TO_PUBLISH
+    process = pipeline.begin("publish", file, "--topic", pipeline.topics[topic], "--rate", f"{rate:g}")
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def kill_amid_work(pipeline: PipelineUnderTest, role: str) -> None:
+    """SIGKILL a role's only process once directory events are applied, and wait until what follows it applies more."""
+    before = pipeline.applied("directory")
+    await_condition(
+        lambda: pipeline.applied("directory") > before, f"work before {role} is killed", seconds=RECOVERY_SECONDS
+    )
+    [pid] = pipeline.pids(role)
+    os.kill(pid, signal.SIGKILL)
+    killed_at = pipeline.applied("directory")
+    await_condition(
+        lambda: pipeline.pids(role) not in ([pid], []) and pipeline.applied("directory") > killed_at,
+        f"{role} is started again and works",
+        seconds=RECOVERY_SECONDS,
+    )
+
+
+def differences(pipeline: PipelineUnderTest, counted: Counted) -> list[str]:
+    """Ask for the figures of every organization that an event has named or none has, and of some for everything."""
+    asked_ms = now_ms()
+    months = months_between((2023, 10), month_of(asked_ms))
+    found = []
+    for number, organization in enumerate([*counted.directory.organizations_named(), NOBODY]):
+        ask = questions if number < ASKED_EVERYTHING else figures
+        with pipeline.client(organization) as client:
+            for question in ask(counted.directory, organization, months, counted.active(organization, asked_ms)):
+                answer = client.get(question.path, params=question.parameters, headers=question.headers)
+                said = answer.json() if answer.status_code == 200 else None
+                if (sentence := difference(question, answer.status_code, said)) is not None:
+                    found.append(sentence)
     return found
 
 
-def check(pipeline: PipelineUnderTest, wanted: Present) -> None:
-    organizations = [name for kind, name, _ in wanted if kind == "directory.organization"]
-    assert len(organizations) >= 5
-    for name in organizations:
-        of_it = {(kind, subject): data for (kind, owner, subject), data in wanted.items() if owner == name}
-        with pipeline.client(name) as client:
-            assert told(client, "/api/v1/organization")["name"] == of_it["directory.organization", name]["name"]
-            teams = {team["id"]: team["name"] for team in told(client, "/api/v1/organization/teams")["data"]}
-            assert teams == {team: data["name"] for (kind, team), data in of_it.items() if kind == "directory.team"}
-            assert users_told(client) == {
-                user: (data["email"], data["role"], data["status"] == "registered")
-                for (kind, user), data in of_it.items()
-                if kind == "directory.user" and data["status"] != "invited"
-            }
-
-
-@pytest.mark.timeout(240)
-def test_a_directory_is_served_as_its_highest_versions_say(tmp_path: Path, kafka: Broker, redis_url: str) -> None:
-    file, table = tmp_path / "history.ndjson", tmp_path / "people.csv"
-    with running_pipeline(tmp_path, kafka.bootstrap, redis_url) as pipeline:
-        pipeline.run("simulate", "--directory", "--months", "6", "--seed", "3", "--out", file)
-        history = file.read_bytes().splitlines()
-        assert json.loads(pipeline.run("directory", "import", file, "--json").out)["published"] == len(history)
-        # Nothing is in usage.events: the wait is for the directory alone.
-        pipeline.catch_up()
-        check(pipeline, present(history))
-        rows = [row for row in json.loads(pipeline.run("lag", "--json").out) if row["role"] == "ingest+aggregator"]
-        directory = pipeline.topics["directory"]
-        assert [(row["end"], row["lag"]) for row in rows if row["topic"] == directory] == [(len(history), 0)]
-
-        table.write_text(
-            "type,organizationid,subject,action,username,email,role,verified,status,teamId\n"
-            "user,acme,u00-00000,,Ada,ada@example.com,Manager,true,deactivated,t00-001\n"
-            "user,acme,newcomer,upsert,Eve,eve@example.com,Member,false,registered,\n"
-            "team,acme,t00-002,delete,,,,,,\n"
-        )
-        pipeline.run("directory", "import", table)
-        # All of the history again, with lower versions than the table: it changes nothing.
-        (tmp_path / "again.ndjson.gz").write_bytes(gzip.compress(file.read_bytes()))
-        pipeline.run("directory", "import", tmp_path / "again.ndjson.gz")
-        pipeline.catch_up()
-        with pipeline.client("acme") as client:
-            users = users_told(client)
-            assert users["u00-00000"] == ("ada@example.com", "Manager", False)
-            assert users["newcomer"] == ("eve@example.com", "Member", True)
-            assert "t00-002" not in {team["id"] for team in told(client, "/api/v1/organization/teams")["data"]}
-        assert pipeline.run("dead-letters", "list", "--json").out == ""
-
-
-@pytest.mark.timeout(240)
-def test_a_simulated_state_is_published_and_served(tmp_path: Path, kafka: Broker, redis_url: str) -> None:
-    end = ["--end-time", "2026-11-18T11:06:40Z"]
-    with running_pipeline(tmp_path, kafka.bootstrap, redis_url) as pipeline:
-        made = pipeline.run("simulate", "--directory", *end, "--out", "-").out.encode().splitlines()
-        published = json.loads(pipeline.run("simulate", "--directory", *end, "--json").out)
-        assert published["events"] == len(made)
-        pipeline.catch_up()
-        check(pipeline, present(made))
+def month_of(instant_ms: int) -> Month:
+    text = rfc3339(instant_ms)
+    return int(text[:4]), int(text[5:7])

@@ -1,6 +1,7 @@
 """The query API in the test's own process, over a store in memory."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -20,6 +21,8 @@ from services.windows import HOUR_MS
 PARTITIONS = 4
 NOW_HOUR = 497_000
 """2026-09-12T08:00:00Z"""
+
+NOW_MS = NOW_HOUR * HOUR_MS
 
 SETTINGS = Settings(
     topics=TopicSettings(frames_partitions=PARTITIONS),
@@ -52,6 +55,15 @@ class Api:
         assert response.status_code == 200, response.text
         blocks: list[dict[str, Any]] = response.json()["usage"]["data"]
         return blocks
+
+
+@asynccontextmanager
+async def api_over(store: MemoryCounterStore, settings: Settings) -> AsyncIterator[Api]:
+    """Yield an app of its own over a store: one that outlives its store remembers it."""
+    telemetry = Telemetry("api")
+    app = create_app(store, settings, telemetry, clock=lambda: NOW_MS)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://api") as client:
+        yield Api(store, telemetry, client)
 
 
 @cache

@@ -175,17 +175,15 @@ class PipelineUnderTest:
         with file.open("rb") as lines:
             yield from map(json.loads, lines)
 
-    def applied(self) -> int:
-        """Return how many source records are covered in every slot; 0 where that is not known yet."""
-        settings = self.settings()
+    def applied(self, name: str = "events") -> int:
+        """Return how many records of a topic are covered in every slot; 0 where that is not known yet."""
+        settings, topic = self.settings(), self.topics[name]
 
         async def read() -> int:
             async with open_store(settings) as store:
                 states = await read_states(store, settings.topics.frames_partitions)
-            counts = max(
-                (state.source_partitions.get(settings.topics.events, 0) for state in states if state), default=0
-            )
-            return sum(covered_up_to(states, settings.topics.events, number) or 0 for number in range(counts))
+            counts = max((state.source_partitions.get(topic, 0) for state in states if state), default=0)
+            return sum(covered_up_to(states, topic, number) or 0 for number in range(counts))
 
         with contextlib.suppress(StoreUnavailable):
             return asyncio.run(read())

@@ -19,9 +19,10 @@ from services.identifiers import FrameOffset, PartitionId
 from services.lifecycle import Refused
 from services.memory_counters import MemoryCounterStore
 from services.telemetry import Telemetry
-from tests.support.log_of_frames import FINGERPRINT
-from tests.unit.aggregator.lines import lines
-from tests.unit.aggregator.test_fold import FOR_EVER, PARTITION, fold_all, log_of, sizes
+from tests.support.folded_log import FOR_EVER
+from tests.support.log_of_frames import FINGERPRINT, TopicReader
+from tests.unit.aggregator.lines import both_topics
+from tests.unit.aggregator.test_fold import PARTITION, fold_all, log_of, sizes
 
 Fault = Literal["none", "away before", "reply lost", "other owner first", "failover under the retry"]
 FAULTS: list[Fault] = ["none", "away before", "reply lost", "other owner first", "failover under the retry"]
@@ -94,11 +95,11 @@ def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(lines(), min_size=1, max_size=25), sizes, st.lists(st.sampled_from(FAULTS), max_size=12))
+@given(both_topics(st.nothing()), sizes, st.lists(st.sampled_from(FAULTS), max_size=12))
 async def test_whatever_becomes_of_a_reply_the_state_is_that_of_a_calm_day(
-    events: list[bytes], poll_sizes: list[int], faults: list[Fault]
+    given_lines: list[tuple[str, bytes]], poll_sizes: list[int], faults: list[Fault]
 ) -> None:
-    frames = log_of(events, poll_sizes)
+    [frames] = TopicReader(1, first_ms=3 * 10**12).read_all(given_lines, poll_sizes)
     calm, _ = await fold_all(frames, [1] * len(frames))
     stormy = FaultyStore(faults)
     await apply_all(stormy, frames)

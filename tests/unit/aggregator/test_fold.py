@@ -9,24 +9,20 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aggregator.branch import Keeping, Place
-from aggregator.dedup import periods_of, read_period
-from aggregator.folding import Fold, Folded
-from aggregator.known import Knowledge
-from aggregator.run import join
+from aggregator.dedup import read_period
+from aggregator.folding import Folded
 from services.counter_codec import unpack
-from services.counters import NOTHING_APPLIED, Applied, PartitionState, ReadRequest
-from services.identifiers import Epoch, FrameOffset, PartitionId
-from services.keyspace import Kind, Scope, epoch_prefix, ids_key, index_key, parse_counter_key
+from services.identifiers import Epoch, PartitionId
+from services.keyspace import Kind, Scope, epoch_prefix, index_key, parse_counter_key
 from services.memory_counters import MemoryCounterStore
 from services.metrics_contract import PRODUCTS
 from services.windows import EPOCH, to_ms
-from tests.support.log_of_frames import FINGERPRINT, FakeRecord, FrameMaker, decoded
+from tests.support.folded_log import begun, fold_logs
+from tests.support.log_of_frames import FakeRecord, FrameMaker
 from tests.unit.aggregator.lines import lines
 
 PARTITION = PartitionId(0)
 PREFIX = epoch_prefix("0", Epoch(1))
-FOR_EVER = Keeping(hours_s=None, days_s=None, ids_s=None)
 Cells = dict[tuple[str, Scope, int, int], tuple[int, ...]]
 
 
@@ -34,37 +30,8 @@ async def fold_all(
     frames: Sequence[bytes], run_sizes: Sequence[int], known_fields: int = 1_000
 ) -> tuple[MemoryCounterStore, list[Folded]]:
     """Fold a log run by run, of these many frames each, the rest in one; between reads, fields are forgotten."""
-    store = MemoryCounterStore(1)
-    state = PartitionState(
-        epoch=Epoch(1), applied_offset=NOTHING_APPLIED, frame_id=None, partitions=1, fingerprint=FINGERPRINT
-    )
-    await store.begin(PARTITION, state)
-    folds, rest, knowledge = [], list(frames), Knowledge(known_fields)
-    for size in [*run_sizes, len(rest)]:
-        taken, rest = rest[:size], rest[size:]
-        if taken:
-            folds.append(await fold_one(store, taken, knowledge))
-    return store, folds
-
-
-async def fold_one(store: MemoryCounterStore, frames: Sequence[bytes], knowledge: Knowledge) -> Folded:
-    state = await store.state(PARTITION)
-    assert state is not None
-    first = FrameOffset(state.applied_offset + 1)
-    run = join(first, decoded(frames), state.sources, state.source_partitions)
-    near = sorted(periods_of(run))
-    read = await store.read(PARTITION, ReadRequest(whole=[ids_key(PREFIX, period) for period in near]))
-    periods = dict(zip(near, map(read_period, read.whole), strict=True))
-    place = Place(prefix=PREFIX, keeping=FOR_EVER, knowledge=knowledge, now_s=0)
-    fold = Fold(run, epoch=Epoch(1), periods=periods, place=place)
-    knowledge.hashes.make_room()
-    knowledge.ordinals.make_room()
-    folded = fold.finish(await store.read(PARTITION, fold.request))
-    assert await store.apply(PARTITION, folded.request) == Applied()
-    folded.learn()
-    if len(frames) % 2:
-        knowledge.forget(PREFIX)
-    return folded
+    store = await begun(1)
+    return store, await fold_logs(store, [frames], run_sizes, known_fields)
 
 
 def counters_of(store: MemoryCounterStore) -> Cells:

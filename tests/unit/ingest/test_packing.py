@@ -14,6 +14,8 @@ from ingest.admission import Admission
 from ingest.directory_admission import DirectoryAdmission
 from ingest.packing import Packer, PackingLimits, home_of
 from ingest.poll import Collector, Poll, Source
+from services.directory import Thing
+from services.directory_records import decode_record
 from services.frames import COUNTER_COLUMNS, Frame, decode_frame
 from services.identifiers import PartitionId
 from services.identity import identity_hasher
@@ -24,6 +26,7 @@ from tests.support.log_of_frames import FINGERPRINT, RULES, SECRET, FakeRecord
 
 TIME_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z, the time of every event
 TOPIC = "usage.events"
+DIRECTORY = "usage.directory"
 
 
 def event(number: int, organization: str, **more: object) -> bytes:
@@ -40,25 +43,37 @@ def event(number: int, organization: str, **more: object) -> bytes:
     return json.dumps(fields | more).encode()
 
 
+def change(number: int, organization: str) -> bytes:
+    """Return a directory event: every fourth of an organization, whose unit is the tree."""
+    kind, subject = ("organization", organization) if number % 4 == 0 else ("group", f"group-{number % 3}")
+    data = {"action": "upsert", "version": number, "name": "n" * (number % 100 + 1)}
+    if number % 5 == 0:
+        data = {"action": "delete", "version": number}
+    return event(number, organization, type=f"directory.{kind}", subject=subject, data=data)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Polled:
     """What one source partition brought: records, and how far its position went beyond the last one."""
 
     records: Sequence[FakeRecord]
     beyond: int = 0
+    topic: str = TOPIC
 
 
 @st.composite
 def polled(draw: st.DrawFn) -> Polled:
     """Return records with gaps between their offsets, some not accepted, in up to three hours of broker time."""
+    topic = draw(st.sampled_from([TOPIC, TOPIC, DIRECTORY]))
     offset, broker_ms, records = draw(st.integers(0, 2**40)), TIME_MS, []
     for _ in range(draw(st.integers(0, 12))):
         offset += draw(st.sampled_from([1, 1, 1, 2, 50]))
         broker_ms += draw(st.sampled_from([0, 0, 1, HOUR_MS // 2]))
-        good = event(offset, draw(st.sampled_from(["acme", "globex", "initech", "umbrella"])))
+        organization = draw(st.sampled_from(["acme", "globex", "initech", "umbrella"]))
+        good = change(offset, organization) if topic == DIRECTORY else event(offset, organization)
         value = draw(st.sampled_from([good, good, good, b"{}", None]))
         records.append(FakeRecord(offset=offset, timestamp=broker_ms, value=value))
-    return Polled(records=records, beyond=draw(st.integers(0, 3)))
+    return Polled(records=records, beyond=draw(st.integers(0, 3)), topic=topic)
 
 
 POLLS = st.lists(polled(), min_size=1, max_size=4)
@@ -75,11 +90,12 @@ def poll_of(sources: Sequence[Polled], partitions: int) -> Poll:
     gathering = collector.begin()
     rows = []
     for number, each in enumerate(sources):
-        offsets, broker_ms = gathering.collect(number, each.records)
+        collect = gathering.collect_directory if each.topic == DIRECTORY else gathering.collect
+        offsets, broker_ms = collect(number, each.records)
         first = int(offsets[0]) if len(offsets) else 7
         rows.append(
             Source(
-                topic=TOPIC,
+                topic=each.topic,
                 partition=number,
                 first_offset=first,
                 next_offset=(int(offsets[-1]) + 1 if len(offsets) else first) + each.beyond,
@@ -113,6 +129,20 @@ def events_of(frame: Frame) -> list[tuple[int, int]]:
     return list(zip(frame.events["source"].tolist(), frame.events["offset"].tolist(), strict=True))
 
 
+def changes_of(frame: Frame) -> list[tuple[int, int]]:
+    return [(row.source, row.offset) for row in frame.directory]
+
+
+def accepted_of(sources: Sequence[Polled], topic: str) -> dict[tuple[int, int], FakeRecord]:
+    """Return the good records of a topic's sources by source and offset."""
+    return {
+        (number, record.offset): record
+        for number, each in enumerate(sources)
+        for record in each.records
+        if each.topic == topic and record.value not in (None, b"{}")
+    }
+
+
 def rejected_of(frame: Frame) -> list[tuple[int, int]]:
     return list(zip(frame.rejected["source"].tolist(), frame.rejected["offset"].tolist(), strict=True))
 
@@ -129,13 +159,36 @@ def test_every_event_is_in_exactly_one_frame_of_its_organizations_partition(
             for row in range(frame.event_count):
                 organization = frame.strings[frame.events["organization"][row]]
                 assert partition_of(organization, limits.partitions) == partition
-    accepted = {
-        (number, record.offset)
-        for number, each in enumerate(sources)
-        for record in each.records
-        if record.value and record.value != b"{}"
-    }
-    assert Counter(found) == Counter(accepted)
+    assert Counter(found) == Counter(accepted_of(sources, TOPIC).keys())
+
+
+@given(POLLS, LIMITS)
+def test_every_directory_event_is_in_exactly_one_frame_of_its_units_partition(
+    sources: list[Polled], limits: PackingLimits
+) -> None:
+    accepted = accepted_of(sources, DIRECTORY)
+    found = []
+    for partition, frames in enumerate(pack(poll_of(sources, limits.partitions), limits)):
+        for row in (row for frame in frames for row in frame.directory):
+            of_tree = row.thing is Thing.ORGANIZATION
+            assert (0 if of_tree else partition_of(row.organization, limits.partitions)) == partition
+            record = accepted[row.source, row.offset]
+            said = json.loads(record.value or b"")
+            assert (row.subject, row.organization) == (said["subject"], said["organizationid"])
+            assert (row.version, row.time_ms, row.broker_ms) == (said["data"]["version"], TIME_MS, record.timestamp)
+            assert (None if row.record is None else decode_record(row.record)) == (
+                {"name": said["data"]["name"]} if "name" in said["data"] else None
+            )
+        found += [at for frame in frames for at in changes_of(frame)]
+    assert Counter(found) == Counter(accepted.keys())
+
+
+@given(POLLS, LIMITS)
+def test_what_a_partition_is_sent_keeps_the_order_of_each_source(sources: list[Polled], limits: PackingLimits) -> None:
+    for frames in pack(poll_of(sources, limits.partitions), limits):
+        for of in (events_of, changes_of):
+            sent = [at for frame in frames for at in of(frame)]
+            assert sent == sorted(sent)
 
 
 @given(POLLS, LIMITS)
@@ -188,7 +241,7 @@ def test_no_frame_claims_what_a_later_one_brings(sources: list[Polled], limits: 
         for at, frame in enumerate(frames):
             claimed = [source.next_offset for source in frame.header.sources]
             for later in frames[at + 1 :]:
-                for number, offset in events_of(later) + rejected_of(later):
+                for number, offset in events_of(later) + changes_of(later) + rejected_of(later):
                     assert offset >= claimed[number]
             times = {source.read_up_to_ms for source in frame.header.sources}
             assert (times == {None}) == (at < len(frames) - 1)
@@ -235,7 +288,7 @@ def test_a_frame_stays_within_its_rows_and_bytes_or_holds_one_row(sources: list[
         events = np.flatnonzero(poll.partitions == partition)
         for data in packer.frames(poll, PartitionId(partition), events, {TOPIC: 1}):
             frame = decode_frame(data)
-            rows = frame.event_count + len(frame.rejected["offset"])
+            rows = frame.event_count + len(frame.rejected["offset"]) + len(frame.directory)
             assert rows <= limits.events
             assert len(data) <= limits.bytes or rows <= 1
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import pytest
@@ -16,37 +16,39 @@ from services.kafka import KafkaRefused, KafkaUnavailable
 from services.settings import Settings, load_settings
 from services.telemetry import Telemetry
 from tests.support.log_of_frames import FakeRecord
+from tests.unit.ingest.directory_events import TYPES, directory_event
 from tests.unit.ingest.good_events import TIME_MS, compact, event
 
 SOURCE = TopicPartition("usage.events", 0)
+DIRECTORY = TopicPartition("usage.directory", 0)
 Log = list[tuple[str, Any]]
 
 
 class OnePoll:
-    """A consumer with one poll of records; it sets `stop` once that is read."""
+    """A consumer with one poll of records of each source; it sets `stop` once that is read."""
 
-    def __init__(self, records: Sequence[FakeRecord], log: Log, stop: asyncio.Event) -> None:
-        self._records = list(records)
+    def __init__(self, records: Mapping[TopicPartition, Sequence[FakeRecord]], log: Log, stop: asyncio.Event) -> None:
+        self._records = {tp: list(of_source) for tp, of_source in records.items()}
         self._log = log
         self._stop = stop
-        self._end = len(records)
+        self._ends = {tp: len(of_source) for tp, of_source in records.items()}
 
     async def getmany(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[FakeRecord]]:
         self._stop.set()
-        records, self._records = self._records, []
-        return {SOURCE: records}
+        records, self._records = self._records, {}
+        return records
 
     def assignment(self) -> set[TopicPartition]:
-        return {SOURCE}
+        return set(self._ends)
 
     async def position(self, tp: TopicPartition) -> int:
-        return self._end
+        return self._ends[tp]
 
     async def committed(self, tp: TopicPartition) -> int | None:
         return None
 
     def highwater(self, tp: TopicPartition) -> int:
-        return self._end
+        return self._ends[tp]
 
     def last_poll_timestamp(self, tp: TopicPartition) -> int:
         return TIME_MS
@@ -82,17 +84,23 @@ def settings(**ingest: object) -> Settings:
 
 
 async def work(
-    records: Sequence[FakeRecord], log: Log, producer: Acknowledging, with_settings: Settings | None = None
-) -> None:
+    records: Sequence[FakeRecord],
+    log: Log,
+    producer: Acknowledging,
+    with_settings: Settings | None = None,
+    directory: Sequence[FakeRecord] | None = None,
+) -> Telemetry:
     stop, telemetry = asyncio.Event(), Telemetry("ingest")
+    polled = {SOURCE: records} | ({} if directory is None else {DIRECTORY: directory})
     worker = IngestWorker(
         with_settings or settings(),
-        cast(AIOKafkaConsumer, OnePoll(records, log, stop)),
+        cast(AIOKafkaConsumer, OnePoll(polled, log, stop)),
         cast(AIOKafkaProducer, producer),
         telemetry,
         HealthServer(telemetry),
     )
     await worker.run(stop)
+    return telemetry
 
 
 RECORDS = [
@@ -140,3 +148,30 @@ async def test_a_frame_that_is_never_acknowledged_ends_the_worker_with_what_it_w
     with pytest.raises(KafkaUnavailable, match=r"sending a frame to partition \d of usage.frames: not acknowledged"):
         await work(RECORDS, log, producer, settings(delivery_timeout="50ms"))
     assert [what for what, _ in log if what == "commit"] == []
+
+
+async def test_directory_events_go_into_frames_and_dead_letters_and_are_committed_beside_usage() -> None:
+    values = [compact(directory_event(kind)) for kind in TYPES] * 2 + [b"rubbish", compact(event())]
+    directory = [FakeRecord(offset=at, timestamp=TIME_MS, value=value) for at, value in enumerate(values)]
+    log: Log = []
+    producer = Acknowledging(log)
+    telemetry = await work(RECORDS, log, producer, directory=directory)
+    assert log[-1] == ("commit", {SOURCE: 8, DIRECTORY: 12})
+    assert len(producer.sent["usage.dead-letters"]) == 3
+    frames = [decode_frame(value) for value in producer.sent["usage.frames"]]
+    rows = [row for frame in frames for row in frame.directory]
+    assert sorted(row.offset for row in rows) == list(range(10))
+    assert {(row.broker_ms, row.source) for row in rows} == {(TIME_MS, 0)}
+    assert {frame.header.sources[0].topic for frame in frames} == {"usage.directory"}
+    assert sum(frame.event_count for frame in frames) == 7
+    assert frames[-1].header.source_partitions == {"usage.directory": 1, "usage.events": 1}
+    _, page = telemetry.exposition()
+    assert b'tidemark_events_total{result="accepted",role="ingest"} 17.0' in page
+
+
+async def test_a_frame_with_directory_events_only_is_no_heartbeat() -> None:
+    directory = [FakeRecord(offset=0, timestamp=TIME_MS, value=compact(directory_event("directory.organization")))]
+    telemetry = await work([], [], Acknowledging([]), directory=directory)
+    _, page = telemetry.exposition()
+    assert b'tidemark_frames_total{result="sent",role="ingest"} 1.0' in page
+    assert b'tidemark_frames_total{result="heartbeat",role="ingest"} 1.0' in page

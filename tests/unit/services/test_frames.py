@@ -1,5 +1,7 @@
 """Frames: what is encoded comes back, and bytes that are no frame are never anything but WrongFrame."""
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from services.frames import (
     SPLIT_COLUMNS,
     VERSION,
     Column,
+    DirectoryRow,
     Frame,
     FrameHeader,
     FrameSource,
@@ -79,12 +82,14 @@ def frame_of(
     events: dict[str, Column] | None = None,
     rejected: dict[str, Column] | None = None,
     header: FrameHeader | None = None,
+    directory: Sequence[DirectoryRow] = (),
 ) -> Frame:
     return Frame(
         header=header or header_of(),
         strings=STRINGS,
         events=events or no_rows(EVENT_COLUMNS),
         rejected=rejected or no_rows(REJECTED_COLUMNS),
+        directory=directory,
     )
 
 
