@@ -18,6 +18,7 @@ from query_api.lookups import Lookups
 from query_api.observing import Observing
 from query_api.openapi import openapi_document
 from query_api.reading import UsageReader
+from query_api.repeated_names import single_valued
 from query_api.routes.account_utilizations import account_utilization_routes
 from query_api.routes.license import license_routes
 from query_api.routes.organization import organization_routes
@@ -75,7 +76,8 @@ def create_app(
     app.openapi = partial(openapi_document, app)  # type: ignore[method-assign]
     known = callers(verifier or token_verifier(settings.api), api_keys or MemoryApiKeyStore(), clock)
     rates = settings.api.rate_limit
-    caller = Callers(usage=limited(known.usage, rates, rate_storage), quota=limited(known.quota, rates, rate_storage))
+    usage, quota = (single_valued(limited(each, rates, rate_storage)) for each in (known.usage, known.quota))
+    caller = Callers(usage=usage, quota=quota)
     access = Access(DirectoryFacts(directory))
     app.include_router(usage_routes(reader, caller.usage, access))
     for routes in _directory_routes(reader, directory, tiers or load_tiers(None), caller, access):

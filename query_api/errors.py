@@ -117,9 +117,9 @@ def _as_api_error(error: Exception) -> ApiError:
         case HTTPException():
             return _of_framework(error)
         case RequestValidationError():
-            return _of_parameters({str(row["loc"][-1]): str(row["msg"]) for row in error.errors()})
+            return of_parameters({str(row["loc"][-1]): str(row["msg"]) for row in error.errors()})
         case BadRange():
-            return _of_parameters({error.parameter: error.sentence}, **error.details)
+            return of_parameters({error.parameter: error.sentence}, **error.details)
         case UnknownScope():
             return not_found()
         case StoreUnavailable():
@@ -132,7 +132,8 @@ def _as_api_error(error: Exception) -> ApiError:
             raise error
 
 
-def _of_parameters(problems: Mapping[str, str], **details: str | int) -> ApiError:
+def of_parameters(problems: Mapping[str, str], **details: str | int) -> ApiError:
+    """Return the 400 that blames parameters, each with its sentence."""
     sentence = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
     return ApiError(HTTPStatus.BAD_REQUEST, sentence, details={"parameters": dict(problems), **details})
 

@@ -66,7 +66,7 @@ def _histogram(name: str, help_text: str, ranges: tuple[float, ...], *labels: st
 METRICS: Final = (
     _counter(
         "tidemark_events_total",
-        "Usage events by what became of them: accepted or dead_lettered (ingest), counted, duplicate or redelivered"
+        "Usage and directory events by what became of them: accepted or dead_lettered (ingest), counted, duplicate or redelivered"
         " (aggregator).",
         "role",
         "result",

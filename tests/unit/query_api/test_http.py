@@ -63,6 +63,13 @@ async def test_a_user_id_cannot_reach_into_the_index(api: Api, counted: Counted)
     assert response.status_code == 400
 
 
+async def test_a_parameter_given_twice_is_a_400_that_names_it(api: Api) -> None:
+    for path, name in (("/api/v1/organization/usage", "granularity"), ("/organizations/quota/all-tiers", "any")):
+        response = await api.get(f"{path}?{name}=daily&{name}=all")
+        assert response.status_code == 400
+        assert f"{name}: it is given more than once" in response.text
+
+
 async def test_a_plus_that_became_a_space_is_explained(api: Api) -> None:
     url = f"{PATH}?organizationId=acme&from=2026-09-11T00:00:00+02:00&to=2026-09-12T00:00:00Z&granularity=daily"
     response = await api.client.get(url, headers=bearer())
