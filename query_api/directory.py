@@ -5,8 +5,7 @@ when that has moved on: what is answered is never older than the counters.
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,30 +16,27 @@ import msgspec
 from query_api.dated import Dated
 from query_api.slots import SlotReader
 from query_api.snapshot import OrganizationSnapshot, Team, User, team_of, user_of
-from query_api.snapshots import Revision, Sized, Snapshots
+from query_api.snapshots import Fields, Sized, Snapshots
 from query_api.tree import Organization, Tree, organization_of
-from services.counters import ReadRequest, ReadResult, StoreRefused, StoreUnavailable
+from query_api.unit_reading import UnitReader
+from services.counters import ReadRequest, StoreRefused, StoreUnavailable
 from services.directory import Thing
 from services.directory_records import StoredRecord, decode_record, decode_stored
 from services.freshness import as_of_ms
-from services.identifiers import Epoch, OrganizationId, PartitionId, TeamId, UserId
+from services.identifiers import OrganizationId, TeamId, UserId
 from services.keyspace import (
-    BUCKETS,
     TREE,
     directory_bucket,
     directory_field,
     directory_key,
     partition_of_unit,
-    revisions_key,
 )
 
-RECORDS_PER_READ: Final = 20_000
-"""Records in one script call (design.md, invariant 10)."""
-
 _CHANGES_MAX: Final = 5
-"""How often a unit may change while it is read; a read in one call cannot be overtaken."""
+"""How often a user may change teams while it is looked up."""
 
 Snapshot = TypeVar("Snapshot", bound=Sized)
+Unit = TypeVar("Unit", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +45,6 @@ class UserInTeam:
 
     user: User
     team: Team | None
-
-
-_NOTHING: Final = Revision(Epoch(0), 0, 0)
 
 
 class DirectoryReader:
@@ -64,29 +57,22 @@ class DirectoryReader:
     def __init__(self, slots: SlotReader, topic: str) -> None:
         self._slots = slots
         self._topic = topic
-        self._trees: Snapshots[Tree] = Snapshots(Tree)
-        self._units: Snapshots[OrganizationSnapshot] = Snapshots(OrganizationSnapshot)
+        self._units = UnitReader(slots, topic)
+        self._trees: Snapshots[Tree] = Snapshots(partial(_made, Tree))
+        self._organizations: Snapshots[OrganizationSnapshot] = Snapshots(partial(_made, OrganizationSnapshot))
 
     async def tree(self) -> Dated[Tree]:
-        return await self._snapshot(self._trees, TREE)
+        return (await self._dated(self._trees, [TREE]))[TREE]
 
     async def unit(self, organization: OrganizationId) -> Dated[OrganizationSnapshot]:
         """Return everything that belongs to one organization; empty when the directory knows nothing of it."""
-        return await self._snapshot(self._units, organization)
+        return (await self._dated(self._organizations, [organization]))[organization]
 
     async def units(
         self, organizations: Iterable[OrganizationId]
     ) -> Mapping[OrganizationId, Dated[OrganizationSnapshot]]:
-        """Return several organizations' units: each slot's revisions are asked for together."""
-        by_slot: dict[PartitionId, list[OrganizationId]] = defaultdict(list)
-        for organization in organizations:
-            by_slot[partition_of_unit(organization, self._slots.partitions)].append(organization)
-        of_slots = await asyncio.gather(*[self._of_slot(self._units, asked) for asked in by_slot.values()])
-        return {
-            organization: dated
-            for asked, of_slot in zip(by_slot.values(), of_slots, strict=True)
-            for organization, dated in zip(asked, of_slot, strict=True)
-        }
+        """Return several organizations' units: those of one slot are asked for together."""
+        return await self._dated(self._organizations, organizations)
 
     async def organization(self, organization: OrganizationId) -> Dated[Organization | None]:
         [record], as_of = await self._records(TREE, [directory_field(Thing.ORGANIZATION, organization)])
@@ -135,49 +121,14 @@ class DirectoryReader:
             stored = [None if value is None else decode_stored(value) for value in read.fields]
         return stored, as_of_ms(read.state, self._topic)
 
-    async def _snapshot(self, snapshots: Snapshots[Snapshot], unit: str) -> Dated[Snapshot]:
-        [dated] = await self._of_slot(snapshots, [unit])
-        return dated
-
-    async def _of_slot(self, snapshots: Snapshots[Snapshot], units: Sequence[str]) -> list[Dated[Snapshot]]:
-        """Return the snapshots of units that lie in one slot, in their order."""
-        partition = partition_of_unit(units[0], self._slots.partitions)
-        read = await self._slots.read(partition, lambda prefix: ReadRequest(fields=[[revisions_key(prefix), *units]]))
-        as_of = as_of_ms(read.state, self._topic)
-        found = []
-        for unit, revision in zip(units, _revisions(read), strict=True):
-            held = snapshots.get(unit, revision)
-            found.append(Dated(await self._load(snapshots, unit, revision) if held is None else held, as_of))
-        return found
-
-    async def _load(self, snapshots: Snapshots[Snapshot], unit: str, wanted: Revision) -> Snapshot:
-        with _whole_records(unit):
-            return await snapshots.load(unit, wanted, partial(self._fetch, unit))
-
-    async def _fetch(self, unit: str, wanted: Revision) -> tuple[Revision, list[tuple[bytes, bytes]]]:
-        """Return all fields of a unit at one revision, the wanted one or a later one."""
-        for _ in range(_CHANGES_MAX):
-            fields, seen = await self._read_buckets(unit, wanted)
-            if fields is not None:
-                return seen, fields
-            wanted = seen
-        raise StoreUnavailable(f"the directory of {unit} changes faster than it can be read")
-
-    async def _read_buckets(self, unit: str, wanted: Revision) -> tuple[list[tuple[bytes, bytes]] | None, Revision]:
-        """Return all fields of a unit and their revision; no fields when it changed between two calls."""
-        partition = partition_of_unit(unit, self._slots.partitions)
-        calls = max(1, min(BUCKETS, -(-wanted.records // RECORDS_PER_READ)))
-        fields: list[tuple[bytes, bytes]] = []
-        seen: Revision | None = None
-        for call in range(calls):
-            buckets = range(call, BUCKETS, calls)
-            read = await self._slots.read(partition, partial(_bucket_request, unit, buckets))
-            [revision] = _revisions(read)
-            if seen is not None and seen != revision:
-                return None, revision
-            seen = revision
-            fields += [field for bucket in read.whole for field in bucket.items()]
-        return fields, seen or _NOTHING
+    async def _dated(self, snapshots: Snapshots[Snapshot], units: Iterable[Unit]) -> Mapping[Unit, Dated[Snapshot]]:
+        wanted = await self._units.revisions(units)
+        found = {unit: held for unit, dated in wanted.items() if (held := snapshots.get(unit, dated.value)) is not None}
+        missing = {unit: dated.value for unit, dated in wanted.items() if unit not in found}
+        parts = [snapshots.load(part, self._units.fetch) for part in self._units.parts(missing)]
+        for loaded in await asyncio.gather(*parts):
+            found |= loaded
+        return {unit: Dated(found[unit], dated.as_of_ms) for unit, dated in wanted.items()}
 
 
 def _present(stored: StoredRecord | None) -> dict[str, Any] | None:
@@ -190,10 +141,9 @@ def _user_in_team(user: UserId, record: Mapping[str, Any], team: TeamId, of_team
     return UserInTeam(user_of(user, record, deleted), None if present is None else team_of(team, present))
 
 
-def _bucket_request(unit: str, buckets: Iterable[int], prefix: str) -> ReadRequest:
-    return ReadRequest(
-        fields=[[revisions_key(prefix), unit]], whole=[directory_key(prefix, unit, bucket) for bucket in buckets]
-    )
+def _made(make: Callable[[Fields], Snapshot], unit: str, fields: Fields) -> Snapshot:
+    with _whole_records(unit):
+        return make(fields)
 
 
 @contextmanager
@@ -202,15 +152,3 @@ def _whole_records(unit: str) -> Iterator[None]:
         yield
     except (msgspec.MsgspecError, ValueError, KeyError) as error:
         raise StoreRefused(f"a directory record of {unit} cannot be read ({error!r}): restore a backup") from error
-
-
-def _revisions(read: ReadResult) -> list[Revision]:
-    """Return the revisions that a read of them answered."""
-    revisions = []
-    for value in read.fields:
-        if value is None or read.state is None:
-            revisions.append(_NOTHING)
-        else:
-            number, records, *last = value.split(b",")
-            revisions.append(Revision(read.state.epoch, int(number), int(records), b",".join(last)))
-    return revisions

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+from services.counters import StoreRefused
 from services.identifiers import Epoch
 
 RECORDS_REMEMBERED: Final = 500_000
@@ -18,6 +19,7 @@ class Sized(Protocol):
 
 
 Snapshot = TypeVar("Snapshot", bound=Sized)
+Unit = TypeVar("Unit", bound=str)
 Fields = Iterable[tuple[bytes, bytes]]
 
 
@@ -36,23 +38,35 @@ class Revision:
     records: int
     last: bytes = b""
 
+    def reaches(self, wanted: "Revision") -> bool:
+        """Return whether this is a revision or a later one of the same epoch."""
+        return self == wanted or (self.epoch == wanted.epoch and self.number > wanted.number)
 
-Loaded = tuple[Revision, Fields]
+
+Loaded = tuple[str, Revision, Fields]
+"""A unit, the revision it was read at, and all its fields."""
+
+Fetch = Callable[[Mapping[Any, Revision]], AsyncIterator[Sequence[Loaded]]]
+"""(units and the revisions that are thought to stand) -> all of them, some at a time."""
+
+
+Loading = dict[str, asyncio.Future[tuple[Revision, Snapshot]]]
 
 
 class Snapshots(Generic[Snapshot]):
-    """Makes snapshots out of a unit's fields and remembers them.
+    """Makes snapshots out of units' fields and remembers them.
 
     Args:
-        make: fields -> snapshot.
+        make: unit, fields -> snapshot; a `StoreRefused` that it raises is this unit's alone.
     """
 
-    def __init__(self, make: Callable[[Fields], Snapshot], records_max: int = RECORDS_REMEMBERED) -> None:
+    def __init__(self, make: Callable[[str, Fields], Snapshot], records_max: int = RECORDS_REMEMBERED) -> None:
         self._make = make
         self._records_max = records_max
         self._records = 0
         self._held: OrderedDict[str, tuple[Revision, Snapshot]] = OrderedDict()
-        self._loading: dict[str, asyncio.Task[tuple[Revision, Snapshot]]] = {}
+        self._loading: Loading[Snapshot] = {}
+        self._loads: set[asyncio.Task[None]] = set()
 
     def get(self, unit: str, revision: Revision) -> Snapshot | None:
         """Return the snapshot of exactly that revision: a store that was restored has gone back to an older one."""
@@ -64,7 +78,7 @@ class Snapshots(Generic[Snapshot]):
 
     def put(self, unit: str, revision: Revision, fields: Fields) -> Snapshot:
         """Make and remember a snapshot; the newest stays, however large it is."""
-        made = self._make(fields)
+        made = self._make(unit, fields)
         if (before := self._held.pop(unit, None)) is not None:
             self._records -= 1 + len(before[1])
         self._held[unit] = (revision, made)
@@ -74,35 +88,53 @@ class Snapshots(Generic[Snapshot]):
             self._records -= 1 + len(dropped)
         return made
 
-    async def load(
-        self, unit: str, wanted: Revision, fetch: Callable[[Revision], Coroutine[Any, Any, Loaded]]
-    ) -> Snapshot:
-        """Return the snapshot of a unit at a revision or a later one.
+    async def load(self, wanted: Mapping[Unit, Revision], fetch: Fetch) -> Mapping[Unit, Snapshot]:
+        """Return the snapshots of units at their revisions or at later ones.
 
-        Callers at the same time share one fetch, which goes on when they are gone: what takes longer than a request
-        may take is there for the next one.
-
-        Args:
-            fetch: (revision that is thought to stand) -> revision and fields.
+        Callers at the same time share the fetch of a unit, which goes on when they are gone: what takes longer than a
+        request may take is there for the next one.
         """
-        if (loading := self._loading.get(unit)) is not None:
-            seen, made = await asyncio.shield(loading)
-            # It began before this call, and may have read an older revision than the wanted one.
-            if seen.epoch == wanted.epoch and seen.number >= wanted.number:
-                return made
-        loading = self._loading.get(unit)
-        if loading is None:
-            loading = asyncio.create_task(self._load(unit, fetch(wanted)))
-            self._loading[unit] = loading
-            loading.add_done_callback(partial(self._loaded, unit))
-        _, made = await asyncio.shield(loading)
-        return made
+        joined = [unit for unit in wanted if unit in self._loading]
+        found = await self._loaded(wanted, fetch)
+        # What had begun before this call may have read an older revision than the wanted one.
+        again = {unit: wanted[unit] for unit in joined if not found[unit][0].reaches(wanted[unit])}
+        found |= await self._loaded(again, fetch)
+        return {unit: found[unit][1] for unit in wanted}
 
-    async def _load(self, unit: str, fetch: Coroutine[Any, Any, Loaded]) -> tuple[Revision, Snapshot]:
-        revision, fields = await fetch
-        return revision, self.put(unit, revision, fields)
+    async def _loaded(self, wanted: Mapping[Unit, Revision], fetch: Fetch) -> dict[Unit, tuple[Revision, Snapshot]]:
+        """Return what becomes of units that are being loaded, or begin to be."""
+        if missing := {unit: revision for unit, revision in wanted.items() if unit not in self._loading}:
+            self._begin(missing, fetch)
+        if loading := {unit: self._loading[unit] for unit in wanted}:
+            await asyncio.wait(loading.values())  # a caller that is cancelled here leaves them alone
+        return {unit: future.result() for unit, future in loading.items()}
 
-    def _loaded(self, unit: str, task: "asyncio.Task[tuple[Revision, Snapshot]]") -> None:
-        del self._loading[unit]
-        if not task.cancelled():
-            task.exception()  # whoever waited has it; nobody may have
+    def _begin(self, wanted: Mapping[Unit, Revision], fetch: Fetch) -> None:
+        loop = asyncio.get_running_loop()
+        loading: Loading[Snapshot] = {unit: loop.create_future() for unit in wanted}
+        self._loading |= loading
+        load = loop.create_task(self._load(loading, fetch(wanted)))
+        self._loads.add(load)  # the loop itself holds tasks weakly
+        load.add_done_callback(partial(self._ended, loading))
+
+    async def _load(self, loading: Loading[Snapshot], batches: AsyncIterator[Sequence[Loaded]]) -> None:
+        async for batch in batches:
+            for unit, revision, fields in batch:
+                try:
+                    loading[unit].set_result((revision, self.put(unit, revision, fields)))
+                except StoreRefused as error:
+                    loading[unit].set_exception(error)
+                del self._loading[unit]
+
+    def _ended(self, loading: Loading[Snapshot], load: asyncio.Task[None]) -> None:
+        """Say to those who wait for what was not loaded why it was not."""
+        self._loads.discard(load)
+        for unit, future in loading.items():
+            if not future.done():
+                del self._loading[unit]
+                if load.cancelled():
+                    future.cancel()
+                else:
+                    future.set_exception(load.exception() or LookupError(f"{unit} was not fetched"))
+            if not future.cancelled():
+                future.exception()  # whoever waits has it; nobody may wait

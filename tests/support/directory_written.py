@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,7 +108,8 @@ class DirectoryWritten:
 
     async def write(self, store: MemoryCounterStore | RedisCounterStore) -> None:
         """Apply what has changed since the last write as the next frame of every partition."""
-        units = {unit for unit, _ in self.changed}
+        records = Counter(unit for unit, _ in self.records)
+        changed = {unit: records[unit] for unit, _ in self.changed}
         for number in range(self.partitions):
             partition = PartitionId(number)
             state = await store.begin(
@@ -120,7 +122,7 @@ class DirectoryWritten:
                     fingerprint="test",
                 ),
             )
-            groups = self._groups(partition, units)
+            groups = self._groups(partition, changed)
             offset = FrameOffset(state.applied_offset + 1)
             request = ApplyRequest(
                 epoch=self.epoch,
@@ -135,15 +137,16 @@ class DirectoryWritten:
             assert await store.apply(partition, request) == Applied()
         self.changed.clear()
 
-    def _groups(self, partition: PartitionId, units: set[str]) -> list[list[str | bytes]]:
+    def _groups(self, partition: PartitionId, records: Mapping[str, int]) -> list[list[str | bytes]]:
         prefix = epoch_prefix(tags(self.partitions)[partition], self.epoch)
         groups: list[list[str | bytes]] = []
         for unit, name in sorted(self.changed):
             if partition_of_unit(unit, self.partitions) == partition:
                 key = directory_key(prefix, unit, directory_bucket(name))
                 groups.append([key, name, encode_stored(self.records[unit, name])])
-        for unit in sorted(units):
-            if partition_of_unit(unit, self.partitions) == partition:
-                records = sum(1 for held, _ in self.records if held == unit)
-                groups.append([revisions_key(prefix), unit, f"{self.revisions[unit]},{records}"])
+        groups += [
+            [revisions_key(prefix), unit, f"{self.revisions[unit]},{records[unit]}"]
+            for unit in sorted(records)
+            if partition_of_unit(unit, self.partitions) == partition
+        ]
         return groups

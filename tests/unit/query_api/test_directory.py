@@ -1,9 +1,13 @@
+import asyncio
+
 import pytest
 
+from query_api import unit_reading
 from query_api.directory import DirectoryReader
 from query_api.slots import SlotReader
+from services.counters import ReadRequest, ReadResult, StoreRefused, StoreUnavailable
 from services.directory import Thing
-from services.identifiers import OrganizationId, TeamId, UserId
+from services.identifiers import OrganizationId, PartitionId, TeamId, UserId
 from services.memory_counters import MemoryCounterStore
 from services.telemetry import Telemetry
 from tests.support.api_in_process import PARTITIONS
@@ -12,13 +16,32 @@ from tests.support.directory_written import TOPIC, DirectoryWritten
 ACME = OrganizationId("acme")
 
 
-@pytest.fixture
-def store() -> MemoryCounterStore:
-    return MemoryCounterStore(PARTITIONS)
+class ReadStore(MemoryCounterStore):
+    """Remembers what it was asked for; `before_read` is awaited before each read."""
+
+    def __init__(self) -> None:
+        super().__init__(PARTITIONS)
+        self.requests: list[ReadRequest] = []
+        self.answers: list[ReadResult] = []
+
+    async def before_read(self) -> None:
+        pass
+
+    async def read(self, partition: PartitionId, request: ReadRequest) -> ReadResult:
+        await self.before_read()
+        answer = await super().read(partition, request)
+        self.requests.append(request)
+        self.answers.append(answer)
+        return answer
 
 
 @pytest.fixture
-def directory(store: MemoryCounterStore) -> DirectoryReader:
+def store() -> ReadStore:
+    return ReadStore()
+
+
+@pytest.fixture
+def directory(store: ReadStore) -> DirectoryReader:
     return DirectoryReader(SlotReader(store, PARTITIONS, Telemetry("api")), TOPIC)
 
 
@@ -28,9 +51,7 @@ async def test_a_store_without_anything_knows_nobody(directory: DirectoryReader)
     assert (await directory.tree()).as_of_ms is None
 
 
-async def test_what_is_written_is_read_as_of_the_topics_time(
-    store: MemoryCounterStore, directory: DirectoryReader
-) -> None:
+async def test_what_is_written_is_read_as_of_the_topics_time(store: ReadStore, directory: DirectoryReader) -> None:
     written = DirectoryWritten(partitions=PARTITIONS, read_up_to_ms=5_000)
     written.organization("acme", name="Acme")
     written.user("acme", "ada", teamId="core")
@@ -41,7 +62,7 @@ async def test_what_is_written_is_read_as_of_the_topics_time(
     assert [user.id for user in (await directory.unit(ACME)).value.users] == ["ada"]
 
 
-async def test_a_snapshot_follows_the_revision(store: MemoryCounterStore, directory: DirectoryReader) -> None:
+async def test_a_snapshot_follows_the_revision(store: ReadStore, directory: DirectoryReader) -> None:
     written = DirectoryWritten(partitions=PARTITIONS)
     written.user("acme", "ada")
     await written.write(store)
@@ -53,7 +74,7 @@ async def test_a_snapshot_follows_the_revision(store: MemoryCounterStore, direct
 
 
 async def test_a_user_stands_in_a_team_that_is_unknown_but_not_in_one_that_is_deleted(
-    store: MemoryCounterStore, directory: DirectoryReader
+    store: ReadStore, directory: DirectoryReader
 ) -> None:
     written = DirectoryWritten(partitions=PARTITIONS)
     written.user("acme", "ada", teamId="core")
@@ -73,3 +94,109 @@ async def test_a_user_stands_in_a_team_that_is_unknown_but_not_in_one_that_is_de
     assert found is not None
     assert (found.user.team, found.team) == (None, None)
     assert (await directory.unit(ACME)).value.user[UserId("ada")].team is None
+
+
+async def test_thousands_of_organizations_are_read_in_a_few_calls_of_bounded_size(
+    store: ReadStore, directory: DirectoryReader
+) -> None:
+    written = DirectoryWritten(partitions=PARTITIONS)
+    organizations = [OrganizationId(f"sub-{number}") for number in range(2_000)]
+    for organization in organizations:
+        written.user(organization, f"user-of-{organization}")
+        written.group(organization, "g")
+    await written.write(store)
+    units = await directory.units(organizations)
+    assert set(units) == set(organizations)
+    for organization, unit in units.items():
+        assert unit.value.persons == {f"user-of-{organization}"}
+        assert unit.value.groups == 1
+    # Each slot's revisions, and 303 organizations of 64 buckets and two records a call.
+    assert len(store.requests) <= PARTITIONS + 2 * PARTITIONS
+    for request, answer in zip(store.requests, store.answers, strict=True):
+        assert len(request.whole) + sum(map(len, answer.whole)) <= unit_reading.READ_MAX
+    store.requests.clear()
+    again = await directory.units(organizations)
+    assert len(store.requests) == PARTITIONS
+    assert all(again[organization].value is units[organization].value for organization in organizations)
+
+
+async def test_only_what_has_changed_is_read_again(store: ReadStore, directory: DirectoryReader) -> None:
+    written = DirectoryWritten(partitions=PARTITIONS)
+    organizations = [OrganizationId(f"sub-{number}") for number in range(40)]
+    for organization in organizations:
+        written.user(organization, "ada")
+    await written.write(store)
+    before = await directory.units(organizations)
+    written.user("sub-7", "bob")
+    await written.write(store)
+    after = await directory.units(organizations)
+    moved = [each for each in organizations if after[each].value is not before[each].value]
+    assert moved == ["sub-7"]
+    assert after[moved[0]].value.persons == {"ada", "bob"}
+
+
+async def test_a_unit_too_large_for_one_call_is_read_in_several(
+    store: ReadStore, directory: DirectoryReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unit_reading, "READ_MAX", 100)
+    written = DirectoryWritten(partitions=PARTITIONS)
+    users = {f"u-{number}" for number in range(300)}
+    for user in users:
+        written.user("acme", user)
+    await written.write(store)
+    assert (await directory.unit(ACME)).value.persons == users
+    assert [len(request.whole) for request in store.requests] == [0, 22, 21, 21]
+
+
+async def test_a_unit_that_changes_between_two_calls_is_read_anew(
+    store: ReadStore, directory: DirectoryReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unit_reading, "READ_MAX", 100)
+    written = DirectoryWritten(partitions=PARTITIONS)
+    for number in range(150):
+        written.user("acme", f"u-{number}")
+    await written.write(store)
+
+    async def move_everyone() -> None:
+        if len(store.requests) == 2:
+            for number in range(150):
+                written.user("acme", f"u-{number}", teamId="new")
+            await written.write(store)
+
+    monkeypatch.setattr(store, "before_read", move_everyone)
+    assert {user.team for user in (await directory.unit(ACME)).value.users} == {"new"}
+
+
+async def test_a_unit_that_never_rests_is_unavailable(
+    store: ReadStore, directory: DirectoryReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unit_reading, "READ_MAX", 100)
+    written = DirectoryWritten(partitions=PARTITIONS)
+    for number in range(150):
+        written.user("acme", f"u-{number}")
+
+    async def change() -> None:
+        written.user("acme", "u-0")
+        await written.write(store)
+
+    monkeypatch.setattr(store, "before_read", change)
+    with pytest.raises(StoreUnavailable, match="changes faster"):
+        await directory.unit(ACME)
+
+
+async def test_a_record_that_cannot_be_read_spoils_only_its_own_unit(
+    store: ReadStore, directory: DirectoryReader
+) -> None:
+    written = DirectoryWritten(partitions=PARTITIONS)
+    for organization in ("acme", "beta"):
+        written.user(organization, "ada")
+    await written.write(store)
+    for partition in store.partitions:
+        for key, fields in partition.hashes.items():
+            if "r:beta/" in key:
+                fields[b"u/ada"] = b"no record"
+    both = asyncio.create_task(directory.units([ACME, OrganizationId("beta")]))
+    one = asyncio.create_task(directory.unit(ACME))
+    with pytest.raises(StoreRefused, match="a directory record of beta cannot be read"):
+        await both
+    assert (await one).value.persons == {"ada"}

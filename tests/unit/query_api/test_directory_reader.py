@@ -221,7 +221,7 @@ async def test_a_unit_read_in_several_calls_is_of_one_moment_and_not_older_than_
     lines: list[bytes], begin: int, arrivals: list[int]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("query_api.directory.RECORDS_PER_READ", 2)
+        patch.setattr("query_api.unit_reading.READ_MAX", 2)
         held, frames = await prefixes_of(lines)
         begin = min(begin, len(frames))
         store = BusyStore(held[begin], frames[begin:], arrivals)
@@ -267,7 +267,7 @@ async def moment_of(partition: Any, user: UserId) -> Any:
 async def test_a_unit_that_changes_at_every_call_is_unavailable_and_is_read_once_it_rests(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("query_api.directory.RECORDS_PER_READ", 1)
+    monkeypatch.setattr("query_api.unit_reading.READ_MAX", 1)
     lines = [group(f"g-{number % 9}", number) for number in range(60)]
     held, frames = await prefixes_of(lines)
     store = BusyStore(held[20], frames[20:], [1] * 40)

@@ -1,49 +1,172 @@
 """What is remembered of the directory: by exact revision, within its room, and loaded once for all who wait."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query_api.snapshots import Loaded, Revision, Snapshots
-from services.counters import StoreUnavailable
+from query_api.snapshots import Fields, Loaded, Revision, Snapshots
+from services.counters import StoreRefused, StoreUnavailable
 from services.identifiers import Epoch
 
 
-class Held(list[Any]):
-    """A snapshot that is its fields."""
+def at(number: int, *, epoch: int = 1, last: bytes = b"") -> Revision:
+    return Revision(Epoch(epoch), number, 1, last)
 
 
-def revision(number: int, epoch: int = 1, records: int = 1) -> Revision:
-    return Revision(Epoch(epoch), number, records)
+def names(unit: str, fields: Fields) -> list[str]:
+    if unit == "broken":
+        raise StoreRefused("broken cannot be read")
+    return [name.decode() for name, _ in fields]
 
 
-def fields(number: int) -> list[tuple[bytes, bytes]]:
-    return [(b"field", b"value")] * number
+class Source:
+    """Gives each unit a record that is named after its revision, one batch a unit, when it is let."""
+
+    def __init__(self, **numbers: int) -> None:
+        self.numbers = numbers
+        self.fetched: list[str] = []
+        self.asked = asyncio.Event()
+        self.let: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self.taken: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self.failing: dict[str, Exception] = {}
+
+    async def fetch(self, wanted: Mapping[str, Revision]) -> AsyncIterator[Sequence[Loaded]]:
+        for unit in wanted:
+            self.fetched.append(unit)
+            number = self.numbers[unit]
+            self.asked.set()
+            await self.let[unit].wait()
+            if unit in self.failing:
+                raise self.failing[unit]
+            yield [(unit, at(number), [(f"{unit}@{number}".encode(), b"")])]
+            self.taken[unit].set()
+
+    def let_all(self) -> None:
+        for unit in self.numbers:
+            self.let[unit].set()
 
 
-def snapshots(records_max: int = 100) -> Snapshots[Held]:
-    return Snapshots(Held, records_max)
+@pytest.fixture
+def snapshots() -> Snapshots[list[str]]:
+    return Snapshots(names)
 
 
-def test_only_the_exact_revision_is_given_back() -> None:
-    held = snapshots()
-    made = held.put("acme", revision(5), fields(2))
-    assert held.get("acme", revision(5)) is made
-    for other in (revision(4), revision(6), revision(5, epoch=2), revision(5, records=2)):
-        assert held.get("acme", other) is None
-    assert held.get("globex", revision(5)) is None
+async def begun(source: Source, snapshots: Snapshots[list[str]], *units: str) -> asyncio.Task[Mapping[str, list[str]]]:
+    """Begin to load units, and return when the first of them is being fetched."""
+    source.asked.clear()
+    task = asyncio.create_task(snapshots.load({unit: at(source.numbers[unit]) for unit in units}, source.fetch))
+    await source.asked.wait()
+    return task
 
 
-def test_a_units_newer_snapshot_takes_the_place_of_the_older() -> None:
-    held = snapshots()
-    held.put("acme", revision(5), fields(1))
-    newer = held.put("acme", revision(6), fields(1))
-    assert (held.get("acme", revision(5)), held.get("acme", revision(6))) == (None, newer)
+async def test_callers_at_the_same_time_share_the_fetch_of_what_both_want(snapshots: Snapshots[list[str]]) -> None:
+    source = Source(a=1, b=1, c=1)
+    one = await begun(source, snapshots, "a", "b")
+    other = await begun(source, snapshots, "c", "b")
+    source.let_all()
+    assert await other == {"c": ["c@1"], "b": ["b@1"]}
+    assert await one == {"a": ["a@1"], "b": ["b@1"]}
+    assert sorted(source.fetched) == ["a", "b", "c"]
+    assert (await other)["b"] is (await one)["b"]
+
+
+async def test_a_fetch_goes_on_when_the_one_who_wanted_it_is_gone(snapshots: Snapshots[list[str]]) -> None:
+    source = Source(a=1, b=1)
+    caller = await begun(source, snapshots, "a", "b")
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    source.let_all()
+    await source.taken["b"].wait()
+    assert snapshots.get("b", at(1)) == ["b@1"]
+    assert snapshots.get("a", at(1)) == ["a@1"]
+    assert source.fetched == ["a", "b"]
+
+
+async def test_one_who_is_gone_takes_nothing_from_the_others(snapshots: Snapshots[list[str]]) -> None:
+    source = Source(a=1)
+    gone = await begun(source, snapshots, "a")
+    stays = asyncio.create_task(snapshots.load({"a": at(1)}, source.fetch))
+    await asyncio.sleep(0)
+    gone.cancel()
+    source.let_all()
+    assert await stays == {"a": ["a@1"]}
+    assert source.fetched == ["a"]
+
+
+@pytest.mark.parametrize("wanted", [at(2), at(1, epoch=2), at(1, last=b"other")])
+async def test_what_began_too_early_to_have_the_wanted_revision_is_fetched_again(
+    snapshots: Snapshots[list[str]], wanted: Revision
+) -> None:
+    source = Source(a=1)
+    early = await begun(source, snapshots, "a")
+    source.numbers["a"] = 2
+    late = asyncio.create_task(snapshots.load({"a": wanted}, source.fetch))
+    await asyncio.sleep(0)
+    source.let_all()
+    assert await early == {"a": ["a@1"]}
+    assert await late == {"a": ["a@2"]}
+    assert snapshots.get("a", at(2)) == ["a@2"]
+
+
+async def test_a_fetch_that_fails_fails_for_all_who_wait_for_what_it_has_not_fetched(
+    snapshots: Snapshots[list[str]],
+) -> None:
+    source = Source(a=1, b=1, c=1)
+    source.failing["b"] = StoreUnavailable("away")
+    everything = await begun(source, snapshots, "a", "b", "c")
+    others = [asyncio.create_task(snapshots.load({unit: at(1)}, source.fetch)) for unit in ("a", "b", "c")]
+    await asyncio.sleep(0)
+    source.let_all()
+    with pytest.raises(StoreUnavailable):
+        await everything
+    found = await asyncio.gather(*others, return_exceptions=True)
+    assert found[0] == {"a": ["a@1"]}
+    assert [type(each) for each in found[1:]] == [StoreUnavailable, StoreUnavailable]
+    source.failing.clear()
+    assert await snapshots.load({"c": at(1)}, source.fetch) == {"c": ["c@1"]}
+
+
+async def test_a_unit_that_cannot_be_made_fails_alone(snapshots: Snapshots[list[str]]) -> None:
+    source = Source(broken=1, a=1)
+    source.let_all()
+    with pytest.raises(StoreRefused):
+        await snapshots.load({"broken": at(1), "a": at(1)}, source.fetch)
+    assert snapshots.get("a", at(1)) == ["a@1"]
+
+
+async def test_a_unit_can_be_loaded_anew_while_the_rest_of_its_batch_is_on_its_way(
+    snapshots: Snapshots[list[str]],
+) -> None:
+    slow, quick = Source(a=1, b=1), Source(a=2)
+    quick.let_all()
+    both = await begun(slow, snapshots, "a", "b")
+    slow.let["a"].set()
+    await slow.taken["a"].wait()
+    assert await snapshots.load({"a": at(2)}, quick.fetch) == {"a": ["a@2"]}
+    slow.let_all()
+    assert await both == {"a": ["a@1"], "b": ["b@1"]}
+    assert snapshots.get("a", at(2)) == ["a@2"]
+
+
+def test_only_the_very_revision_is_remembered(snapshots: Snapshots[list[str]]) -> None:
+    made = snapshots.put("a", at(2), [(b"x", b"")])
+    assert snapshots.get("a", at(2)) is made
+    others: Iterable[Revision] = (
+        at(1), at(3), at(2, epoch=2), at(2, last=b"other"), Revision(Epoch(1), 2, 9),
+    )  # fmt: skip
+    assert [snapshots.get("a", other) for other in others] == [None] * 5
+    assert snapshots.get("b", at(2)) is None
+
+
+def test_a_units_newer_snapshot_takes_the_place_of_the_older(snapshots: Snapshots[list[str]]) -> None:
+    snapshots.put("a", at(5), [(b"x", b"")])
+    newer = snapshots.put("a", at(6), [(b"y", b"")])
+    assert (snapshots.get("a", at(5)), snapshots.get("a", at(6))) == (None, newer)
 
 
 puts = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 9), st.booleans()), max_size=40)
@@ -53,114 +176,15 @@ puts = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 9), st.boole
 def test_the_longest_unused_go_when_there_is_no_room_and_never_the_newest(
     steps: list[tuple[str, int, bool]], room: int
 ) -> None:
-    held, expected = snapshots(room), dict[str, int]()
+    held, expected = Snapshots(names, records_max=room), dict[str, int]()
     for unit, size, puts_it in steps:
         if puts_it:
-            held.put(unit, revision(1), fields(size))
+            held.put(unit, at(1), [(b"x", b"")] * size)
             expected.pop(unit, None)
             expected[unit] = size
             while sum(expected.values()) + len(expected) > room and len(expected) > 1:
                 del expected[next(iter(expected))]
-        elif held.get(unit, revision(1)) is not None:
+        elif held.get(unit, at(1)) is not None:
             expected[unit] = expected.pop(unit)
-    found = {unit: held.get(unit, revision(1)) for unit in "abcdef"}
+    found = {unit: held.get(unit, at(1)) for unit in "abcdef"}
     assert {unit: len(made) for unit, made in found.items() if made is not None} == expected
-
-
-class Store:
-    """A store whose unit is at a revision, and whose answers wait to be let go."""
-
-    def __init__(self) -> None:
-        self.at = revision(1)
-        self.fetches = 0
-        self.waiting: asyncio.Queue[asyncio.Event] = asyncio.Queue()
-
-    async def fetch(self, wanted: Revision) -> Loaded:
-        self.fetches += 1
-        gate, seen = asyncio.Event(), self.at
-        self.waiting.put_nowait(gate)
-        await gate.wait()
-        return seen, fields(seen.number)
-
-
-async def test_callers_at_the_same_time_share_one_fetch() -> None:
-    held, store = snapshots(), Store()
-    callers = [asyncio.create_task(held.load("acme", revision(1), store.fetch)) for _ in range(3)]
-    (await store.waiting.get()).set()
-    made = await asyncio.gather(*callers)
-    assert store.fetches == 1
-    assert made[0] is made[1] is made[2]
-
-
-async def test_a_fetch_that_began_before_a_change_does_not_answer_who_has_seen_the_change() -> None:
-    held, store = snapshots(), Store()
-    early = asyncio.create_task(held.load("acme", revision(1), store.fetch))
-    gate = await store.waiting.get()
-    store.at = revision(2)
-    late = [asyncio.create_task(held.load("acme", revision(2), store.fetch)) for _ in range(2)]
-    await asyncio.sleep(0)
-    gate.set()
-    (await store.waiting.get()).set()
-    assert [len(await early), *map(len, await asyncio.gather(*late))] == [1, 2, 2]
-    assert store.fetches == 2
-
-
-@pytest.mark.parametrize("wanted", [revision(1, epoch=2), revision(3, epoch=2)])
-async def test_a_fetch_of_another_epoch_does_not_answer(wanted: Revision) -> None:
-    held, store = snapshots(), Store()
-    store.at = revision(9)
-    early = asyncio.create_task(held.load("acme", revision(9), store.fetch))
-    gate = await store.waiting.get()
-    store.at = wanted
-    late = asyncio.create_task(held.load("acme", wanted, store.fetch))
-    await asyncio.sleep(0)
-    gate.set()
-    (await store.waiting.get()).set()
-    assert (len(await early), len(await late)) == (9, wanted.number)
-
-
-async def test_a_fetch_goes_on_when_who_wanted_it_is_gone() -> None:
-    held, store = snapshots(), Store()
-    gone = asyncio.create_task(held.load("acme", revision(1), store.fetch))
-    gate = await store.waiting.get()
-    gone.cancel()
-    await asyncio.gather(gone, return_exceptions=True)
-    other = asyncio.create_task(held.load("acme", revision(1), store.fetch))
-    await asyncio.sleep(0)
-    gate.set()
-    assert len(await other) == 1
-    assert store.fetches == 1
-    assert held.get("acme", revision(1)) is not None
-
-
-async def test_a_failed_fetch_fails_who_waited_and_nobody_after() -> None:
-    held, fates = snapshots(), Counter[str]()
-
-    async def failing(wanted: Revision) -> Loaded:
-        await asyncio.sleep(0)
-        raise StoreUnavailable("away")
-
-    async def load() -> None:
-        try:
-            await held.load("acme", revision(1), failing)
-        except StoreUnavailable:
-            fates["failed"] += 1
-
-    await asyncio.gather(load(), load())
-    assert fates["failed"] == 2
-
-    async def good(wanted: Revision) -> Loaded:
-        return wanted, fields(1)
-
-    assert len(await held.load("acme", revision(1), good)) == 1
-
-
-async def test_units_are_loaded_apart() -> None:
-    held, store = snapshots(), Store()
-    tasks: Sequence[asyncio.Task[Held]] = [
-        asyncio.create_task(held.load(unit, revision(1), store.fetch)) for unit in ("acme", "globex")
-    ]
-    for _ in range(2):
-        (await store.waiting.get()).set()
-    await asyncio.gather(*tasks)
-    assert store.fetches == 2
