@@ -12,6 +12,7 @@ import numpy as np
 from aggregator.dedup import Mask
 from aggregator.run import LoggedChange
 from services.directory_records import DirectoryChange, StoredRecord, decode_stored, encode_stored, merged
+from services.directory_revision import decode_revision, encode_revision, moved
 from services.keyspace import directory_bucket, directory_field, directory_key, revisions_key, unit_of
 
 Place = tuple[str, str]
@@ -54,7 +55,7 @@ class DirectoryFold:
         """Return what the answers to `groups` and the changes make of the records."""
         if not self._changes:
             return DirectoryFolded([], np.zeros(0, dtype=np.bool_))
-        revisions = {unit: _numbers(next(answers)) for unit in self._units}
+        revisions = {unit: decode_revision(next(answers)) for unit in self._units}
         held: dict[Place, StoredRecord | None] = {}
         for place in self._read:
             value = next(answers)
@@ -66,16 +67,21 @@ class DirectoryFold:
             if made is None:
                 copied[at] = True
                 continue
-            number, records, _, _ = revisions[place[0]]
-            records += held[place] is None
-            revisions[place[0]] = (number + 1, records, logged.offset, logged.broker_ms)
+            unit, field = place
+            revisions[unit] = moved(
+                revisions[unit],
+                field,
+                is_new=held[place] is None,
+                offset=logged.offset,
+                broker_ms=logged.broker_ms,
+            )
             held[place] = changed[place] = made
         hashes: list[list[str | bytes]] = [
             [self._key(place), place[1], encode_stored(made)] for place, made in changed.items()
         ]
-        moved = sorted({unit for unit, _ in changed})
-        if moved:
-            entries = [part for unit in moved for part in (unit, ",".join(map(str, revisions[unit])))]
+        units = sorted({unit for unit, _ in changed})
+        if units:
+            entries = [part for unit in units for part in (unit, encode_revision(revisions[unit]))]
             hashes.append([revisions_key(self._prefix), *entries])
         return DirectoryFolded(hashes, copied)
 
@@ -86,9 +92,3 @@ class DirectoryFold:
 
 def _place(change: DirectoryChange) -> Place:
     return unit_of(change.thing, change.organization), directory_field(change.thing, change.subject)
-
-
-def _numbers(value: bytes | None) -> tuple[int, int, int, int]:
-    """Return a unit's revision, which counts the events that changed it, its records, and the last event's record."""
-    number, records, offset, broker_ms = map(int, (value or b"0,0,0,0").split(b","))
-    return number, records, offset, broker_ms

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from services.counters import StoreRefused
+from services.directory_revision import StoredRevision
 from services.identifiers import Epoch
 
 RECORDS_REMEMBERED: Final = 500_000
@@ -25,22 +26,14 @@ Fields = Iterable[tuple[bytes, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """What names one state of a unit.
-
-    Attributes:
-        number: how many events have changed it.
-        records: how many it holds, deleted ones too.
-        last: what tells the last of the events; in a store that was begun anew as many may have been others.
-    """
+    """What names one state of a unit: the epoch, and what the store keeps of it there."""
 
     epoch: Epoch
-    number: int
-    records: int
-    last: bytes = b""
+    stored: StoredRevision
 
     def reaches(self, wanted: "Revision") -> bool:
         """Return whether this is a revision or a later one of the same epoch."""
-        return self == wanted or (self.epoch == wanted.epoch and self.number > wanted.number)
+        return self == wanted or (self.epoch == wanted.epoch and self.stored.number > wanted.stored.number)
 
 
 Loaded = tuple[str, Revision, Fields]

@@ -11,9 +11,10 @@ from query_api.dated import Dated
 from query_api.slots import SlotReader
 from query_api.snapshots import Loaded, Revision
 from services.counters import ReadRequest, ReadResult, StoreUnavailable
+from services.directory_revision import NEVER_CHANGED, decode_revision
 from services.freshness import as_of_ms
 from services.identifiers import Epoch, PartitionId
-from services.keyspace import BUCKETS, directory_key, partition_of_unit, revisions_key
+from services.keyspace import directory_key, partition_of_unit, revisions_key
 
 READ_MAX: Final = 20_000
 """Records and keys in one script call (design.md, invariant 10): a key costs about what a record does."""
@@ -24,7 +25,7 @@ _CALLS_MAX: Final = 2
 _CHANGES_MAX: Final = 5
 """How often a unit may change while it is read; a read in one call cannot be overtaken."""
 
-_NOTHING: Final = Revision(Epoch(0), 0, 0)
+_NOTHING: Final = Revision(Epoch(0), NEVER_CHANGED)
 
 Unit = TypeVar("Unit", bound=str)
 
@@ -56,7 +57,7 @@ class UnitReader:
         """Yield all fields of units batch by batch, each unit at one revision: the wanted one or a later one."""
         for batch in self._batches(wanted):
             if len(batch) > 1:
-                yield await self._read_together(batch)
+                yield await self._read_together({unit: wanted[unit] for unit in batch})
             else:
                 yield [await self._read_alone(batch[0], wanted[batch[0]])]
 
@@ -66,7 +67,7 @@ class UnitReader:
             batch: list[Unit] = []
             size = 0
             for unit in of_slot:
-                of_unit = BUCKETS + wanted[unit].records
+                of_unit = _size(wanted[unit])
                 if batch and size + of_unit > READ_MAX:
                     yield batch
                     batch, size = [], 0
@@ -84,17 +85,21 @@ class UnitReader:
         return partition_of_unit(unit, self._slots.partitions)
 
     async def _revisions_of(self, slot: PartitionId, units: Sequence[Unit]) -> list[tuple[Unit, Dated[Revision]]]:
-        read = await self._slots.read(slot, partial(_request, units, ()))
+        read = await self._slots.read(slot, partial(_request, units, [()] * len(units)))
         as_of = as_of_ms(read.state, self._topic)
         return [(unit, Dated(revision, as_of)) for unit, revision in zip(units, _revisions(read), strict=True)]
 
-    async def _read_together(self, units: Sequence[str]) -> list[Loaded]:
-        read = await self._slots.read(self._slot_of(units[0]), partial(_request, units, range(BUCKETS)))
-        buckets = iter(read.whole)
-        return [
-            (unit, revision, _fields(itertools.islice(buckets, BUCKETS)))
-            for unit, revision in zip(units, _revisions(read), strict=True)
-        ]
+    async def _read_together(self, wanted: Mapping[Unit, Revision]) -> list[Loaded]:
+        """Return units of one slot, read in one call; again by itself what has got records in other buckets since."""
+        buckets = {unit: list(revision.stored.held_buckets()) for unit, revision in wanted.items()}
+        slot = self._slot_of(next(iter(wanted)))
+        read = await self._slots.read(slot, partial(_request, list(wanted), list(buckets.values())))
+        found, loaded = iter(read.whole), []
+        for (unit, asked), seen in zip(buckets.items(), _revisions(read), strict=True):
+            fields = _fields(itertools.islice(found, len(asked)))
+            grown = seen.stored.buckets & ~wanted[unit].stored.buckets
+            loaded.append(await self._read_alone(unit, seen) if grown else (unit, seen, fields))
+        return loaded
 
     async def _read_alone(self, unit: str, wanted: Revision) -> Loaded:
         for _ in range(_CHANGES_MAX):
@@ -105,25 +110,33 @@ class UnitReader:
         raise StoreUnavailable(f"the directory of {unit} changes faster than it can be read")
 
     async def _read_in_parts(self, unit: str, wanted: Revision) -> tuple[list[tuple[bytes, bytes]] | None, Revision]:
-        """Return all fields of a unit and their revision; no fields when it changed between two calls."""
-        calls = max(1, min(BUCKETS, -(-wanted.records // READ_MAX)))
+        """Return all fields of a unit and their revision; no fields when it changed too much meanwhile."""
+        buckets = list(wanted.stored.held_buckets())
+        calls = max(1, min(len(buckets), -(-_size(wanted) // READ_MAX)))
         fields: list[tuple[bytes, bytes]] = []
         seen: Revision | None = None
         for call in range(calls):
-            buckets = range(call, BUCKETS, calls)
-            read = await self._slots.read(self._slot_of(unit), partial(_request, [unit], buckets))
+            read = await self._slots.read(self._slot_of(unit), partial(_request, [unit], [buckets[call::calls]]))
             [revision] = _revisions(read)
-            if seen is not None and seen != revision:
+            if revision.stored.buckets & ~wanted.stored.buckets or seen not in (None, revision):
                 return None, revision
             seen = revision
             fields += _fields(read.whole)
         return fields, seen or _NOTHING
 
 
-def _request(units: Sequence[str], buckets: Iterable[int], prefix: str) -> ReadRequest:
+def _size(revision: Revision) -> int:
+    return revision.stored.records + revision.stored.buckets.bit_count()
+
+
+def _request(units: Sequence[str], buckets: Iterable[Iterable[int]], prefix: str) -> ReadRequest:
     return ReadRequest(
         fields=[[revisions_key(prefix), *units]],
-        whole=[directory_key(prefix, unit, bucket) for unit in units for bucket in buckets],
+        whole=[
+            directory_key(prefix, unit, bucket)
+            for unit, of_unit in zip(units, buckets, strict=True)
+            for bucket in of_unit
+        ],
     )
 
 
@@ -133,11 +146,6 @@ def _fields(buckets: Iterable[Mapping[bytes, bytes]]) -> list[tuple[bytes, bytes
 
 def _revisions(read: ReadResult) -> list[Revision]:
     """Return the revisions that a read of them answered."""
-    revisions = []
-    for value in read.fields:
-        if value is None or read.state is None:
-            revisions.append(_NOTHING)
-        else:
-            number, records, *last = value.split(b",")
-            revisions.append(Revision(read.state.epoch, int(number), int(records), b",".join(last)))
-    return revisions
+    if read.state is None:
+        return [_NOTHING] * len(read.fields)
+    return [Revision(read.state.epoch, decode_revision(value)) for value in read.fields]

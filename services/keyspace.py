@@ -15,7 +15,7 @@ Layout, with `{tag}` the hash tag of the organization's partition and `e1` the e
     tm:{tag}:e1:x:PERIOD/GENERATION/RANGE       set   signed 64-bit identity hashes
     tm:{tag}:e1:l:TOPIC/PARTITION/DAY           hash  ledger of one source partition, one field an hour
     tm:{tag}:e1:r:UNIT/BUCKET                   hash  directory records (services.directory_records): "u/USER" -> record
-    tm:{tag}:e1:rv                              hash  unit -> "revision,records,offset,broker ms" of its directory
+    tm:{tag}:e1:rv                              hash  unit -> its revision (services.directory_revision)
 
 A unit of the directory is an organization with its teams, users, groups and licences ("t/", "u/", "g/", "l/"), or the
 tree of all organizations ("o/"), whose unit is named `/` and lies in partition 0. Its records are spread over 64

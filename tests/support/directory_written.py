@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from services.counters import Applied, ApplyRequest, PartitionState, SourcePosit
 from services.directory import EVENT_TYPES, Thing
 from services.directory_check import read_directory_event
 from services.directory_records import DirectoryChange, StoredRecord, encode_stored, merged
+from services.directory_revision import StoredRevision, encode_revision
 from services.identifiers import Epoch, FrameId, FrameOffset, PartitionId
 from services.keyspace import (
     directory_bucket,
@@ -108,8 +109,11 @@ class DirectoryWritten:
 
     async def write(self, store: MemoryCounterStore | RedisCounterStore) -> None:
         """Apply what has changed since the last write as the next frame of every partition."""
-        records = Counter(unit for unit, _ in self.records)
-        changed = {unit: records[unit] for unit, _ in self.changed}
+        changed = {unit for unit, _ in self.changed}
+        held: dict[str, list[str]] = {unit: [] for unit in changed}
+        for unit, name in self.records:
+            if unit in changed:
+                held[unit].append(name)
         for number in range(self.partitions):
             partition = PartitionId(number)
             state = await store.begin(
@@ -122,7 +126,7 @@ class DirectoryWritten:
                     fingerprint="test",
                 ),
             )
-            groups = self._groups(partition, changed)
+            groups = self._groups(partition, held)
             offset = FrameOffset(state.applied_offset + 1)
             request = ApplyRequest(
                 epoch=self.epoch,
@@ -137,7 +141,7 @@ class DirectoryWritten:
             assert await store.apply(partition, request) == Applied()
         self.changed.clear()
 
-    def _groups(self, partition: PartitionId, records: Mapping[str, int]) -> list[list[str | bytes]]:
+    def _groups(self, partition: PartitionId, held: Mapping[str, Sequence[str]]) -> list[list[str | bytes]]:
         prefix = epoch_prefix(tags(self.partitions)[partition], self.epoch)
         groups: list[list[str | bytes]] = []
         for unit, name in sorted(self.changed):
@@ -145,8 +149,13 @@ class DirectoryWritten:
                 key = directory_key(prefix, unit, directory_bucket(name))
                 groups.append([key, name, encode_stored(self.records[unit, name])])
         groups += [
-            [revisions_key(prefix), unit, f"{self.revisions[unit]},{records[unit]}"]
-            for unit in sorted(records)
+            [revisions_key(prefix), unit, encode_revision(_revision(self.revisions[unit], names))]
+            for unit, names in sorted(held.items())
             if partition_of_unit(unit, self.partitions) == partition
         ]
         return groups
+
+
+def _revision(number: int, names: Sequence[str]) -> StoredRevision:
+    buckets = sum({1 << directory_bucket(name) for name in names})
+    return StoredRevision(number, len(names), offset=number, broker_ms=number, buckets=buckets)

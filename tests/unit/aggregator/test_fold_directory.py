@@ -11,6 +11,7 @@ from services.counter_codec import unpack
 from services.counters import PartitionState
 from services.directory import EVENT_TYPES, Thing
 from services.directory_records import STATUS_OF_CODE, StoredRecord, decode_record, decode_stored
+from services.directory_revision import decode_revision
 from services.identifiers import Epoch, PartitionId
 from services.keyspace import (
     directory_bucket,
@@ -78,7 +79,7 @@ def revisions_of(store: MemoryCounterStore) -> dict[str, tuple[int, ...]]:
     for number, held in enumerate(store.partitions):
         prefix = epoch_prefix(tags(len(store.partitions))[number], Epoch(1))
         for unit, value in held.hashes.get(revisions_key(prefix), {}).items():
-            found[unit.decode()] = tuple(map(int, value.split(b",")))
+            found[unit.decode()] = decode_revision(value)[:4]
     return found
 
 

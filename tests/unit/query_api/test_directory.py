@@ -8,6 +8,7 @@ from query_api.slots import SlotReader
 from services.counters import ReadRequest, ReadResult, StoreRefused, StoreUnavailable
 from services.directory import Thing
 from services.identifiers import OrganizationId, PartitionId, TeamId, UserId
+from services.keyspace import BUCKETS
 from services.memory_counters import MemoryCounterStore
 from services.telemetry import Telemetry
 from tests.support.api_in_process import PARTITIONS
@@ -96,7 +97,7 @@ async def test_a_user_stands_in_a_team_that_is_unknown_but_not_in_one_that_is_de
     assert (await directory.unit(ACME)).value.user[UserId("ada")].team is None
 
 
-async def test_thousands_of_organizations_are_read_in_a_few_calls_of_bounded_size(
+async def test_thousands_of_organizations_are_read_in_one_call_a_slot(
     store: ReadStore, directory: DirectoryReader
 ) -> None:
     written = DirectoryWritten(partitions=PARTITIONS)
@@ -110,14 +111,56 @@ async def test_thousands_of_organizations_are_read_in_a_few_calls_of_bounded_siz
     for organization, unit in units.items():
         assert unit.value.persons == {f"user-of-{organization}"}
         assert unit.value.groups == 1
-    # Each slot's revisions, and 303 organizations of 64 buckets and two records a call.
-    assert len(store.requests) <= PARTITIONS + 2 * PARTITIONS
-    for request, answer in zip(store.requests, store.answers, strict=True):
-        assert len(request.whole) + sum(map(len, answer.whole)) <= unit_reading.READ_MAX
+    # Each slot's revisions, then its 500 organizations of two records.
+    assert len(store.requests) == PARTITIONS + PARTITIONS
+    assert sum(len(request.whole) for request in store.requests) <= 2 * 2_000
     store.requests.clear()
     again = await directory.units(organizations)
     assert len(store.requests) == PARTITIONS
     assert all(again[organization].value is units[organization].value for organization in organizations)
+
+
+async def test_a_call_reads_no_more_keys_and_records_than_it_may(
+    store: ReadStore, directory: DirectoryReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unit_reading, "READ_MAX", 100)
+    written = DirectoryWritten(partitions=PARTITIONS)
+    organizations = [OrganizationId(f"sub-{number}") for number in range(200)]
+    for number, organization in enumerate(organizations):
+        for user in range(number % 9):
+            written.user(organization, f"u-{user}")
+    await written.write(store)
+    units = await directory.units(organizations)
+    assert [len(units[organization].value.persons) for organization in organizations] == [n % 9 for n in range(200)]
+    sizes = [
+        len(request.whole) + sum(map(len, answer.whole))
+        for request, answer in zip(store.requests, store.answers, strict=True)
+    ]
+    assert max(sizes) <= 100
+    assert len(sizes) < 40
+
+
+@pytest.mark.parametrize("together", [1, 3])
+async def test_units_that_grow_while_they_are_read_are_read_whole(
+    store: ReadStore, monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    written = DirectoryWritten(partitions=1)
+    directory = DirectoryReader(SlotReader(store, 1, Telemetry("api")), TOPIC)
+    organizations = [OrganizationId(f"sub-{number}") for number in range(together)]
+    for organization in organizations:
+        written.user(organization, "ada")
+    await written.write(store)
+
+    async def grow() -> None:
+        if len(store.requests) == 1:
+            for organization in organizations[:2]:
+                for number in range(9):
+                    written.user(organization, f"new-{number}")
+            await written.write(store)
+
+    monkeypatch.setattr(store, "before_read", grow)
+    units = await directory.units(organizations)
+    assert [len(units[organization].value.persons) for organization in organizations] == [10, 10, 1][:together]
 
 
 async def test_only_what_has_changed_is_read_again(store: ReadStore, directory: DirectoryReader) -> None:
@@ -145,7 +188,8 @@ async def test_a_unit_too_large_for_one_call_is_read_in_several(
         written.user("acme", user)
     await written.write(store)
     assert (await directory.unit(ACME)).value.persons == users
-    assert [len(request.whole) for request in store.requests] == [0, 22, 21, 21]
+    calls = [len(request.whole) for request in store.requests]
+    assert (len(calls), sum(calls), max(calls)) == (1 + 4, BUCKETS, BUCKETS / 4)
 
 
 async def test_a_unit_that_changes_between_two_calls_is_read_anew(
