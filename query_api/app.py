@@ -73,14 +73,15 @@ def create_app(
     reader = UsageReader(slots, topics=settings.topics, events=settings.events, now_ms=clock)
     directory = DirectoryReader(slots, settings.topics.directory)
     app = FastAPI(openapi_url="/openapi.json", docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.openapi = partial(openapi_document, app)  # type: ignore[method-assign]
+    tiers = tiers or load_tiers(None)
+    app.openapi = partial(openapi_document, app, tuple(tiers.by_name))  # type: ignore[method-assign]
     known = callers(verifier or token_verifier(settings.api), api_keys or MemoryApiKeyStore(), clock)
     rates = settings.api.rate_limit
     usage, quota = (single_valued(limited(each, rates, rate_storage)) for each in (known.usage, known.quota))
     caller = Callers(usage=usage, quota=quota)
     access = Access(DirectoryFacts(directory))
     app.include_router(usage_routes(reader, caller.usage, access))
-    for routes in _directory_routes(reader, directory, tiers or load_tiers(None), caller, access):
+    for routes in _directory_routes(reader, directory, tiers, caller, access):
         app.include_router(routes)
     install_error_handlers(app)
     # From the inside out.

@@ -1,5 +1,6 @@
 """What the served OpenAPI document says beyond the routes: the error answers, their headers, no 422."""
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -7,8 +8,10 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
+from query_api.additions import additions_member, additions_section
 from query_api.as_of_header import AS_OF_HEADER
 from query_api.schemas.errors import Error
+from query_api.schemas.quota import CurrentTier, PricingTierConstraints
 from services.telemetry import running_version
 
 DESCRIPTION: Final = (
@@ -66,6 +69,9 @@ IF_NONE_MATCH: Final[dict[str, Any]] = {
 }
 """The `openapi_extra` of an operation that answers with an ETag."""
 
+_WITH_TIER: Final = (PricingTierConstraints.__name__, CurrentTier.__name__)
+"""Schemas whose `name` is that of a tier: which there are the tiers file says."""
+
 _REQUEST_ID: Final[dict[str, Any]] = {
     "description": "The request's X-Request-ID when it is 1 to 64 letters, digits and hyphens, else a new one.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9-]{1,64}$"},
@@ -92,18 +98,24 @@ def error_answers(*statuses: int, body: type[BaseModel] = Error) -> dict[int | s
     }
 
 
-def openapi_document(app: FastAPI) -> dict[str, Any]:
+def openapi_document(app: FastAPI, tier_names: Iterable[str]) -> dict[str, Any]:
     """Return the document; made once, then kept by the app."""
     if not app.openapi_schema:
         document = get_openapi(
-            title="Tidemark usage", version=running_version(), description=DESCRIPTION, routes=app.routes
+            title="Tidemark usage",
+            version=running_version(),
+            description=f"{DESCRIPTION}\n\n{additions_section()}",
+            routes=app.routes,
         )
         for path in document["paths"].values():
             for operation in path.values():
                 _finish(operation["responses"])
+        schemas = document["components"]["schemas"]
         for unused in ("HTTPValidationError", "ValidationError"):
-            document["components"]["schemas"].pop(unused, None)
-        app.openapi_schema = document
+            schemas.pop(unused, None)
+        for with_tier in _WITH_TIER:
+            schemas[with_tier]["properties"]["name"]["enum"] = list(tier_names)
+        app.openapi_schema = document | {"x-additions": additions_member()}
     return app.openapi_schema
 
 

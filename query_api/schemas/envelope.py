@@ -1,8 +1,8 @@
 """The envelope of the quota family."""
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from query_api.schemas.members import Long, Maybe, PlainAnswer
+from query_api.schemas.members import Long, Maybe, PlainAnswer, without_default
 
 
 class APIPagination(PlainAnswer):
@@ -27,7 +27,11 @@ class APIResponseError(PlainAnswer):
 
 
 class APIResponseBase(PlainAnswer):
-    """The envelope; an error's has no result."""
+    """The envelope, whose members are always there (contract notes Q2); an error's has no result."""
 
-    meta: APIMeta = APIMeta()
-    errors: tuple[APIResponseError, ...] = Field((), description="What went wrong; empty when nothing did.")
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+    meta: APIMeta = Field(APIMeta(), json_schema_extra=without_default)
+    errors: tuple[APIResponseError, ...] = Field(
+        (), description="What went wrong; empty when nothing did.", json_schema_extra=without_default
+    )

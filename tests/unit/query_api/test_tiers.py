@@ -3,8 +3,12 @@ from typing import Any
 
 import pytest
 
+from query_api.app import create_app
 from query_api.tiers import SHIPPED, load_tiers
+from services.memory_counters import MemoryCounterStore
 from services.settings import WrongSettings
+from services.telemetry import Telemetry
+from tests.support.api_in_process import PARTITIONS, SETTINGS
 
 GOOD = """
 default = "free"
@@ -99,3 +103,13 @@ def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
 
 def test_the_shipped_file_lies_in_the_package() -> None:
     assert SHIPPED.parent.name == "query_api"
+
+
+def test_the_served_document_has_the_names_of_the_file(tmp_path: Path) -> None:
+    tiers = load(
+        tmp_path, GOOD.replace("[tiers.free]", '[tiers."free of charge"]').replace('"free"', '"free of charge"')
+    )
+    document = create_app(MemoryCounterStore(PARTITIONS), SETTINGS, Telemetry("api"), tiers=tiers).openapi()
+    for schema in ("PricingTierConstraints", "CurrentTier"):
+        name = document["components"]["schemas"][schema]["properties"]["name"]
+        assert (name["type"], name["enum"]) == ("string", list(tiers.by_name))
