@@ -26,7 +26,7 @@ _Id = StringConstraints(min_length=1, max_length=ID_CHARACTERS_MAX, pattern=_ID_
 _Instant: dict[str, Any] = {"format": "date-time"}
 
 OrganizationParameter = Annotated[
-    str, _Id, Query(alias="organizationId", description="Organization to report on; the token's own.")
+    str, _Id, Query(alias="organizationId", description="Organization to report on: the caller's, or one below it.")
 ]
 TeamParameter = Annotated[str, _Id, Query(alias="teamId", description="Team to report on.")]
 UserParameter = Annotated[str, _Id, Query(alias="userId", description="User to report on.")]
