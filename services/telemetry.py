@@ -66,8 +66,8 @@ def _histogram(name: str, help_text: str, ranges: tuple[float, ...], *labels: st
 METRICS: Final = (
     _counter(
         "tidemark_events_total",
-        "Usage and directory events by what became of them: accepted or dead_lettered (ingest), counted, duplicate or redelivered"
-        " (aggregator).",
+        "Usage and directory events by what became of them: accepted or dead_lettered (ingest), counted, duplicate or"
+        " redelivered (aggregator).",
         "role",
         "result",
     ),
