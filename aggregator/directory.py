@@ -6,6 +6,7 @@ and latecomers change nothing twice. Records are not remembered between calls: t
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from services.keyspace import directory_bucket, directory_field, directory_key, 
 
 Place = tuple[str, str]
 """Unit and field of a record."""
+
+ITEM_BYTES: Final = 256
+"""Of a record that weigh like one id or cell: a script call that is full of records has some megabytes at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,10 @@ class DirectoryFold:
         self._read = sorted(set(self._places))
         self._units = sorted({unit for unit, _ in self._places})
 
-    def __len__(self) -> int:
-        return len(self._changes)
+    @property
+    def items(self) -> int:
+        """How much of a script call the changes take, in ids and cells: a long record counts for many."""
+        return sum(1 + len(each.change.record or b"") // ITEM_BYTES for each in self._changes)
 
     def groups(self) -> Iterator[list[str | bytes]]:
         """Yield the groups that read the units' revisions, then each record that the run names."""

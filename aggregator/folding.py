@@ -78,7 +78,7 @@ class Fold:
     @property
     def items(self) -> int:
         """How many ids and cells one script call on this run holds."""
-        return len(self._run) + len(self._directory) + sum(branch.cells for branch in self._branches)
+        return len(self._run) + self._directory.items + sum(branch.cells for branch in self._branches)
 
     @property
     def request(self) -> ReadRequest:

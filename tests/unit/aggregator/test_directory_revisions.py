@@ -59,3 +59,14 @@ def test_a_revision_tells_how_often_a_unit_changed_what_it_holds_and_in_which_bu
         revision = revisions.get(unit, decode_revision(None))
         assert revision.records == sum(map(len, held.values()))
         assert list(revision.held_buckets()) == [bucket for bucket, records in held.items() if records]
+
+
+def test_a_long_record_weighs_as_many_ids_and_cells_in_a_script_call() -> None:
+    def weight(**data: str) -> int:
+        event = directory_event(Thing.ORGANIZATION, "acme", "acme", version=1, time=LONG_AGO, name="Acme", **data)
+        change = read_directory_event(json.dumps(event).encode(), "refuse")
+        logged = LoggedChange(change=change, source=("usage.directory", 0), offset=0, broker_ms=0, redelivered=False)
+        return DirectoryFold([logged] * 3, PREFIX).items
+
+    assert weight() == 3
+    assert weight(publicKey="k" * 16_000) == 3 * 63
