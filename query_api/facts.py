@@ -12,8 +12,9 @@ class DirectoryFacts:
         self._directory = directory
 
     async def person(self, organization: OrganizationId, user: UserId, /) -> Person | None:
-        found = (await self._directory.user(organization, user)).value
-        return None if found is None else Person(team=found.team, leads=found.leads)
+        # With the team: one that is deleted is nobody's, and whoever led it sees its members no more.
+        found = (await self._directory.user_in_team(organization, user)).value
+        return None if found is None else Person(team=found.user.team, leads=found.user.leads)
 
     async def root_of(self, organization: OrganizationId, /) -> OrganizationId | None:
         return (await self._directory.tree()).value.root_of(organization)

@@ -420,3 +420,19 @@ async def test_the_organization_is_for_every_role(api: Api, written: DirectoryWr
     everything(written)
     await written.write(api.store)
     assert (await api.get(ORGANIZATION, headers=bearer(role=role))).status_code == 200
+
+
+@pytest.mark.parametrize("leads", [None, ["core"]])
+async def test_who_led_a_team_that_is_deleted_sees_its_members_no_more(
+    api: Api, written: DirectoryWritten, leads: list[str] | None
+) -> None:
+    written.organization("acme")
+    written.team("acme", "core")
+    written.user("acme", "lea", role="TeamLead", teamId="core", leads=leads)
+    written.user("acme", "bob", teamId="core")
+    await written.write(api.store)
+    assert (await api.get("/api/v1/user/bob", headers=bearer("acme", Role.TEAM_LEAD, "lea"))).status_code == 200
+    written.delete(Thing.TEAM, "acme", "core")
+    await written.write(api.store)
+    assert (await api.get("/api/v1/user/bob", headers=bearer("acme", Role.TEAM_LEAD, "lea"))).status_code == 403
+    assert (await api.get("/api/v1/user/lea", headers=bearer("acme", Role.TEAM_LEAD, "lea"))).status_code == 200
