@@ -12,6 +12,9 @@ from services.events import ID_CHARACTERS_MAX
 _ID_PATTERN: Final = r"^[^/\x00-\x1f\x7f-\x9f]+$"
 """What an id in an event may be; there is no other."""
 
+ORGANIZATION_HEADER: Final = "SlashID-OrgID"
+"""The organization that a quota call is about."""
+
 _INTEGER: Final = re.compile(r"0|[1-9][0-9]*", re.ASCII)
 _BOOLEANS: Final = {"true": True, "false": False}
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 
 from query_api.errors import of_parameters
+from query_api.parameters import ORGANIZATION_HEADER
 from services.tokens import Claims
 
 
@@ -15,6 +16,7 @@ def single_valued(caller: Callable[..., Any]) -> Callable[..., Any]:
 
     async def single_valued_caller(request: Request, claims: Annotated[Claims, Depends(caller)]) -> Claims:
         counts = Counter(name for name, _ in request.query_params.multi_items())
+        counts[ORGANIZATION_HEADER] += len(request.headers.getlist(ORGANIZATION_HEADER))
         twice = {name: "it is given more than once" for name, count in sorted(counts.items()) if count > 1}
         if twice:
             raise of_parameters(twice)

@@ -13,7 +13,7 @@ from query_api.dated import Dated, oldest
 from query_api.directory import DirectoryReader
 from query_api.errors import ApiError
 from query_api.openapi import error_answers
-from query_api.parameters import Id, IdOfHeader
+from query_api.parameters import ORGANIZATION_HEADER, Id, IdOfHeader
 from query_api.policy import Operation
 from query_api.quota import ORGANIZATIONS_MAX, Hierarchy, TooManyOrganizations, hierarchy_of, tier_of, used
 from query_api.quota_answers import constraints, current_tier, usage_details
@@ -30,7 +30,7 @@ OrganizationHeader = Annotated[
     str,
     Id,
     IdOfHeader,
-    Header(alias="SlashID-OrgID", description="Organization the call is about: the caller's, or one below it."),
+    Header(alias=ORGANIZATION_HEADER, description="Organization the call is about: the caller's, or one below it."),
 ]
 FilterParameter = Annotated[
     str | SkipJsonSchema[None],

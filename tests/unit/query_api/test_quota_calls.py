@@ -289,3 +289,17 @@ async def test_as_of_is_the_least_of_all_slots_read(api: Api, written: Directory
     assert (await result(api, USAGE))["asOf"] is None
     response = await api.get(USAGE, headers=asking("acme"))
     assert "Tidemark-As-Of" not in response.headers
+
+
+@pytest.mark.parametrize("path", OF_ORGANIZATION)
+async def test_two_organization_headers_are_refused_whichever_comes_first(
+    api: Api, written: DirectoryWritten, path: str
+) -> None:
+    written.organization("acme")
+    written.organization("eu", parentId="acme")
+    await written.write(api.store)
+    for first, second in (("acme", "eu"), ("eu", "acme"), ("acme", "acme")):
+        headers = [*bearer("acme").items(), ("SlashID-OrgID", first), ("slashid-orgid", second)]
+        response = await api.client.get(path, headers=headers)
+        assert response.status_code == 400, response.text
+        assert response.json()["errors"][0]["message"] == "SlashID-OrgID: it is given more than once"
