@@ -1,8 +1,9 @@
 """A table of directory records in CSV as directory events, row by row. Pure.
 
 The first row names the columns: `type`, `organizationid` and `subject`, which every row fills; `action`, `version` and
-`time`, which have defaults; and the record's fields by their names in the contract. An empty cell is an absent field,
-and a row of empty cells is passed over.
+`time`, which have defaults; and the record's fields by their names in the contract. Blanks around a name or a cell are
+none of it (who writes `, ` between cells means no id that begins with a blank). An empty cell is an absent field, and a
+row of empty cells is passed over.
 """
 
 import csv
@@ -68,7 +69,7 @@ def check_table(lines: Iterable[bytes], rules: ImportRules, defaults: Defaults) 
             return
         for line, cells in rows:
             if len(cells) == len(columns):
-                filled = {name: cell for name, cell in zip(columns, cells, strict=True) if cell}
+                filled = {name: text for name, cell in zip(columns, cells, strict=True) if (text := cell.strip())}
                 yield _once(_of_columns(check_event(line, _event(line, filled, defaults), strict)), seen)
             else:
                 remedy = f"has {len(cells)} cells, but the header {len(columns)}; quote a cell that holds a comma"
@@ -89,7 +90,7 @@ def _rows(lines: Iterable[bytes]) -> Iterator[tuple[int, list[str]]]:
             raise _Unreadable(BadRow(line=line, field=None, remedy=remedy)) from error
         if cells is None:
             return
-        if any(cells):
+        if any(map(str.strip, cells)):
             yield line, cells
 
 

@@ -170,3 +170,20 @@ def test_every_field_has_a_column_and_one_kind_whatever_the_type() -> None:
         for name, field in FIELDS[thing].items():
             assert KIND_OF[name] is field.kind
     assert len(set(COLUMNS)) == len(COLUMNS)
+
+
+def test_blanks_around_a_cell_are_none_of_it() -> None:
+    header = "type, organizationid, subject, username, email, role, verified, status, teamId, leads"
+    row = 'user, acme,ada , Ada Abara ,ada@x, Member, true,"registered ",  ,core ; docs'
+    found = event(header, row)
+    assert (found["organizationid"], found["subject"]) == ("acme", "ada")
+    data = found["data"]
+    assert (data["username"], data["role"], data["verified"], data["status"]) == (
+        "Ada Abara",
+        "Member",
+        True,
+        "registered",
+    )
+    assert "teamId" not in data
+    assert data["leads"] == ["core", "docs"]
+    assert checked(header, " , ,,,,,,,,") == []
