@@ -12,7 +12,7 @@ import numpy as np
 
 from aggregator.dedup import Mask
 from aggregator.run import LoggedChange
-from services.directory_records import DirectoryChange, StoredRecord, decode_stored, encode_stored, merged
+from services.directory_records import DirectoryChange, decode_stored, encode_stored, merged
 from services.directory_revision import decode_revision, encode_revision, moved
 from services.keyspace import directory_bucket, directory_field, directory_key, revisions_key, unit_of
 
@@ -62,29 +62,27 @@ class DirectoryFold:
         if not self._changes:
             return DirectoryFolded([], np.zeros(0, dtype=np.bool_))
         revisions = {unit: decode_revision(next(answers)) for unit in self._units}
-        held: dict[Place, StoredRecord | None] = {}
-        for place in self._read:
-            value = next(answers)
-            held[place] = None if value is None else decode_stored(value)
-        changed: dict[Place, StoredRecord] = {}
+        held: dict[Place, bytes | None] = {place: next(answers) for place in self._read}
+        changed: dict[Place, bytes] = {}
         copied = np.zeros(len(self._changes), dtype=np.bool_)
         for at, (place, logged) in enumerate(zip(self._places, self._changes, strict=True)):
-            made = merged(held[place], logged.change)
+            before = held[place]
+            made = merged(None if before is None else decode_stored(before), logged.change)
             if made is None:
                 copied[at] = True
                 continue
             unit, field = place
+            after = encode_stored(made)
             revisions[unit] = moved(
                 revisions[unit],
                 field,
-                is_new=held[place] is None,
+                before=None if before is None else len(before),
+                after=len(after),
                 offset=logged.offset,
                 broker_ms=logged.broker_ms,
             )
-            held[place] = changed[place] = made
-        hashes: list[list[str | bytes]] = [
-            [self._key(place), place[1], encode_stored(made)] for place, made in changed.items()
-        ]
+            held[place] = changed[place] = after
+        hashes: list[list[str | bytes]] = [[self._key(place), place[1], after] for place, after in changed.items()]
         units = sorted({unit for unit, _ in changed})
         if units:
             entries = [part for unit in units for part in (unit, encode_revision(revisions[unit]))]

@@ -5,10 +5,9 @@ when that has moved on: what is answered is never older than the counters.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -16,7 +15,7 @@ import msgspec
 from query_api.dated import Dated
 from query_api.slots import SlotReader
 from query_api.snapshot import OrganizationSnapshot, Team, User, team_of, user_of
-from query_api.snapshots import Fields, Sized, Snapshots
+from query_api.snapshots import INLINE_RECORDS_MAX, Fields, Sized, Snapshots
 from query_api.tree import Organization, Tree, organization_of
 from query_api.unit_reading import UnitReader
 from services.counters import ReadRequest, StoreRefused, StoreUnavailable
@@ -58,8 +57,8 @@ class DirectoryReader:
         self._slots = slots
         self._topic = topic
         self._units = UnitReader(slots, topic)
-        self._trees: Snapshots[Tree] = Snapshots(partial(_made, Tree))
-        self._organizations: Snapshots[OrganizationSnapshot] = Snapshots(partial(_made, OrganizationSnapshot))
+        self._trees: Snapshots[Tree] = Snapshots(_tree)
+        self._organizations: Snapshots[OrganizationSnapshot] = Snapshots(_organization)
 
     async def tree(self) -> Dated[Tree]:
         return (await self._dated(self._trees, [TREE]))[TREE]
@@ -141,9 +140,17 @@ def _user_in_team(user: UserId, record: Mapping[str, Any], team: TeamId, of_team
     return UserInTeam(user_of(user, record, deleted), None if present is None else team_of(team, present))
 
 
-def _made(make: Callable[[Fields], Snapshot], unit: str, fields: Fields) -> Snapshot:
+def _tree(unit: str, fields: Fields, _: Tree | None) -> Tree:
     with _whole_records(unit):
-        return make(fields)
+        return Tree(fields)
+
+
+def _organization(unit: str, fields: Fields, before: OrganizationSnapshot | None) -> OrganizationSnapshot:
+    with _whole_records(unit):
+        made = OrganizationSnapshot(fields, before)
+        if len(made) > INLINE_RECORDS_MAX:
+            made.prepare()  # beside the requests, and not in the first one that asks
+        return made
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from services.directory import Status, Thing
 from services.directory_records import STATUS_OF_CODE, MonthEntry, StoredRecord, decode_record, decode_stored
@@ -51,8 +51,13 @@ class StatusCounts:
     invited: int
 
 
-Records = Mapping[str, StoredRecord]
-"""Id -> record, deleted ones too."""
+class _Read(NamedTuple):
+    """A stored value, and what it says."""
+
+    value: bytes
+    thing: Thing
+    subject: str
+    stored: StoredRecord
 
 
 class OrganizationSnapshot:
@@ -60,25 +65,50 @@ class OrganizationSnapshot:
 
     Args:
         fields: the directory fields ("u/USER" -> stored value) of the organization's unit.
+        before: an earlier snapshot of it: of a large organization little has changed since, and the rest is taken over.
 
     Raises:
         msgspec.MsgspecError: a value is no record.
     """
 
-    def __init__(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
+    def __init__(self, fields: Iterable[tuple[bytes, bytes]], before: "OrganizationSnapshot | None" = None) -> None:
+        held = {} if before is None else before._read
+        self._read: dict[bytes, _Read] = {}
         self._records: dict[Thing, dict[str, StoredRecord]] = {thing: {} for thing in Thing}
         for name, value in fields:
-            thing, _, subject = name.decode().partition("/")
-            self._records[Thing(thing)][subject] = decode_stored(value)
+            read = held.get(name)
+            if read is None or read.value != value:
+                thing, _, subject = name.decode().partition("/")
+                read = _Read(value, Thing(thing), subject, decode_stored(value))
+            self._read[name] = read
+            self._records[read.thing][read.subject] = read.stored
+        self._gone = frozenset(team for team, stored in self._records[Thing.TEAM].items() if stored.record is None)
+        # Not `before` itself: each would hold the one before it.
+        self._made: Mapping[str, tuple[StoredRecord, User]] = {}
+        if before is not None and before._gone == self._gone:
+            self._made = before._made
 
     def __len__(self) -> int:
-        return sum(map(len, self._records.values()))
+        return len(self._read)
+
+    def prepare(self) -> None:
+        """Make what is otherwise made when it is first asked for, and takes long in a large organization."""
+        for name in ("user", "members", "persons", "_listed", "_changes"):
+            getattr(self, name)
 
     @cached_property
     def users(self) -> Sequence[User]:
         """Users that are not deleted, by id."""
-        gone = {team for team, stored in self._records[Thing.TEAM].items() if stored.record is None}
-        return [user_of(UserId(user), record, gone) for user, record in self._present(Thing.USER)]
+        made: dict[str, tuple[StoredRecord, User]] = {}
+        for user, stored in sorted(self._records[Thing.USER].items()):
+            if stored.record is None:
+                continue
+            known = self._made.get(user)
+            if known is None or known[0] is not stored:
+                known = (stored, user_of(UserId(user), decode_record(stored.record), self._gone))
+            made[user] = known
+        self._made = made
+        return [user for _, user in made.values()]
 
     @cached_property
     def user(self) -> Mapping[UserId, User]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -12,7 +12,13 @@ from services.directory_revision import StoredRevision
 from services.identifiers import Epoch
 
 RECORDS_REMEMBERED: Final = 500_000
-"""Records in all snapshots of a kind, a kilobyte each at most when all of them is asked for."""
+"""Records in all snapshots of a kind, a kilobyte each when all of them is asked for; a long one counts for several."""
+
+RECORD_BYTES: Final = 512
+"""Stored, of a record that counts for one."""
+
+INLINE_RECORDS_MAX: Final = 2_000
+"""Up to so many a snapshot is made between two requests, in some 20 ms; else in a thread, while others are answered."""
 
 
 class Sized(Protocol):
@@ -21,7 +27,8 @@ class Sized(Protocol):
 
 Snapshot = TypeVar("Snapshot", bound=Sized)
 Unit = TypeVar("Unit", bound=str)
-Fields = Iterable[tuple[bytes, bytes]]
+Field = tuple[bytes, bytes]
+Fields = Sequence[Field]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +57,12 @@ class Snapshots(Generic[Snapshot]):
     """Makes snapshots out of units' fields and remembers them.
 
     Args:
-        make: unit, fields -> snapshot; a `StoreRefused` that it raises is this unit's alone.
+        make: unit, fields, the snapshot held before -> snapshot; a `StoreRefused` that it raises is this unit's alone.
     """
 
-    def __init__(self, make: Callable[[str, Fields], Snapshot], records_max: int = RECORDS_REMEMBERED) -> None:
+    def __init__(
+        self, make: Callable[[str, Fields, Snapshot | None], Snapshot], records_max: int = RECORDS_REMEMBERED
+    ) -> None:
         self._make = make
         self._records_max = records_max
         self._records = 0
@@ -71,14 +80,20 @@ class Snapshots(Generic[Snapshot]):
 
     def put(self, unit: str, revision: Revision, fields: Fields) -> Snapshot:
         """Make and remember a snapshot; the newest stays, however large it is."""
-        made = self._make(unit, fields)
+        return self._remember(unit, revision, self._make(unit, fields, self._newest(unit)))
+
+    def _newest(self, unit: str) -> Snapshot | None:
+        held = self._held.get(unit)
+        return None if held is None else held[1]
+
+    def _remember(self, unit: str, revision: Revision, made: Snapshot) -> Snapshot:
         if (before := self._held.pop(unit, None)) is not None:
-            self._records -= 1 + len(before[1])
+            self._records -= _weight(*before)
         self._held[unit] = (revision, made)
-        self._records += 1 + len(made)
+        self._records += _weight(revision, made)
         while self._records > self._records_max and len(self._held) > 1:
-            _, (_, dropped) = self._held.popitem(last=False)
-            self._records -= 1 + len(dropped)
+            _, dropped = self._held.popitem(last=False)
+            self._records -= _weight(*dropped)
         return made
 
     async def load(self, wanted: Mapping[Unit, Revision], fetch: Fetch) -> Mapping[Unit, Snapshot]:
@@ -114,10 +129,16 @@ class Snapshots(Generic[Snapshot]):
         async for batch in batches:
             for unit, revision, fields in batch:
                 try:
-                    loading[unit].set_result((revision, self.put(unit, revision, fields)))
+                    loading[unit].set_result((revision, await self._put(unit, revision, fields)))
                 except StoreRefused as error:
                     loading[unit].set_exception(error)
                 del self._loading[unit]
+
+    async def _put(self, unit: str, revision: Revision, fields: Fields) -> Snapshot:
+        if len(fields) <= INLINE_RECORDS_MAX:
+            return self.put(unit, revision, fields)
+        made = await asyncio.to_thread(self._make, unit, fields, self._newest(unit))
+        return self._remember(unit, revision, made)
 
     def _ended(self, loading: Loading[Snapshot], load: asyncio.Task[None]) -> None:
         """Say to those who wait for what was not loaded why it was not."""
@@ -131,3 +152,7 @@ class Snapshots(Generic[Snapshot]):
                     future.set_exception(load.exception() or LookupError(f"{unit} was not fetched"))
             if not future.cancelled():
                 future.exception()  # whoever waits has it; nobody may wait
+
+
+def _weight(revision: Revision, snapshot: Sized) -> int:
+    return 1 + max(len(snapshot), revision.stored.size // RECORD_BYTES)

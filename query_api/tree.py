@@ -16,6 +16,7 @@ from services.identifiers import OrganizationId
 from services.keyspace import directory_field
 
 DEPTH_MAX: Final = 16
+_KEPT: Final[tuple[str, ...]] = ("name", "parentId", "tier")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,10 @@ class Tree:
         for name, value in fields:
             record = decode_stored(value).record
             if record is not None:
-                organization = organization_of(OrganizationId(name.decode()[skipped:]), decode_record(record))
+                fields_of = decode_record(record)
+                # Without keys and domains, which a tree has no use for and which may be long.
+                kept = {name: fields_of[name] for name in _KEPT if name in fields_of}
+                organization = organization_of(OrganizationId(name.decode()[skipped:]), kept)
                 found[organization.id] = organization
         self.organizations: Mapping[OrganizationId, Organization] = found
 

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from query_api.dated import Dated
 from query_api.slots import SlotReader
-from query_api.snapshots import Loaded, Revision
+from query_api.snapshots import RECORD_BYTES, Loaded, Revision
 from services.counters import ReadRequest, ReadResult, StoreUnavailable
 from services.directory_revision import NEVER_CHANGED, decode_revision
 from services.freshness import as_of_ms
@@ -17,7 +17,7 @@ from services.identifiers import Epoch, PartitionId
 from services.keyspace import directory_key, partition_of_unit, revisions_key
 
 READ_MAX: Final = 20_000
-"""Records and keys in one script call (design.md, invariant 10): a key costs about what a record does."""
+"""Records and keys in one script call (design.md, invariant 10), 10 MB: a key costs about what a record does."""
 
 _CALLS_MAX: Final = 2
 """Calls of one request at a time: while one answer is taken apart Redis makes another, and nobody waits behind many."""
@@ -126,7 +126,8 @@ class UnitReader:
 
 
 def _size(revision: Revision) -> int:
-    return revision.stored.records + revision.stored.buckets.bit_count()
+    stored = revision.stored
+    return max(stored.records, stored.size // RECORD_BYTES) + stored.buckets.bit_count()
 
 
 def _request(units: Sequence[str], buckets: Iterable[Iterable[int]], prefix: str) -> ReadRequest:

@@ -1,4 +1,4 @@
-"""What the store keeps of a unit of the directory as a whole, as "number,records,offset,broker ms,buckets". Pure."""
+"""What the store keeps of a unit of the directory: "number,records,bytes,offset,broker ms,buckets". Pure."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -12,12 +12,14 @@ class StoredRevision(NamedTuple):
     Attributes:
         number: how many events have changed it.
         records: how many it holds, deleted ones too.
+        size: their bytes.
         offset, broker_ms: of the record of the last of these events: a store that was begun anew counts from 1 again.
         buckets: bit b is set when bucket b holds any of them: most units are small, and empty buckets need no look.
     """
 
     number: int
     records: int
+    size: int
     offset: int
     broker_ms: int
     buckets: int
@@ -31,7 +33,7 @@ class StoredRevision(NamedTuple):
             rest ^= lowest
 
 
-NEVER_CHANGED: Final = StoredRevision(0, 0, 0, 0, 0)
+NEVER_CHANGED: Final = StoredRevision(0, 0, 0, 0, 0, 0)
 
 
 def encode_revision(revision: StoredRevision) -> str:
@@ -47,15 +49,24 @@ def decode_revision(value: bytes | None) -> StoredRevision:
     """
     if value is None:
         return NEVER_CHANGED
-    number, records, offset, broker_ms, buckets = value.split(b",")
-    return StoredRevision(int(number), int(records), int(offset), int(broker_ms), int(buckets, 16))
+    *counts, buckets = value.split(b",")
+    number, records, size, offset, broker_ms = map(int, counts)
+    return StoredRevision(number, records, size, offset, broker_ms, int(buckets, 16))
 
 
-def moved(held: StoredRevision, field: str, *, is_new: bool, offset: int, broker_ms: int) -> StoredRevision:
-    """Return the revision after an event has changed a record, or brought it; `offset` and `broker_ms` are its own."""
+def moved(
+    held: StoredRevision, field: str, *, before: int | None, after: int, offset: int, broker_ms: int
+) -> StoredRevision:
+    """Return the revision after an event has changed a record, or brought it.
+
+    Args:
+        before, after: bytes of the stored record; None when there was none.
+        offset, broker_ms: the event's own.
+    """
     return StoredRevision(
         number=held.number + 1,
-        records=held.records + is_new,
+        records=held.records + (before is None),
+        size=held.size + after - (before or 0),
         offset=offset,
         broker_ms=broker_ms,
         buckets=held.buckets | 1 << directory_bucket(field),

@@ -149,13 +149,14 @@ class DirectoryWritten:
                 key = directory_key(prefix, unit, directory_bucket(name))
                 groups.append([key, name, encode_stored(self.records[unit, name])])
         groups += [
-            [revisions_key(prefix), unit, encode_revision(_revision(self.revisions[unit], names))]
+            [revisions_key(prefix), unit, encode_revision(self._revision(unit, names))]
             for unit, names in sorted(held.items())
             if partition_of_unit(unit, self.partitions) == partition
         ]
         return groups
 
-
-def _revision(number: int, names: Sequence[str]) -> StoredRevision:
-    buckets = sum({1 << directory_bucket(name) for name in names})
-    return StoredRevision(number, len(names), offset=number, broker_ms=number, buckets=buckets)
+    def _revision(self, unit: str, names: Sequence[str]) -> StoredRevision:
+        number = self.revisions[unit]
+        size = sum(len(encode_stored(self.records[unit, name])) for name in names)
+        buckets = sum({1 << directory_bucket(name) for name in names})
+        return StoredRevision(number, len(names), size, offset=number, broker_ms=number, buckets=buckets)

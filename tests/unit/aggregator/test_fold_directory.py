@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from services.counter_codec import unpack
 from services.counters import PartitionState
 from services.directory import EVENT_TYPES, Thing
-from services.directory_records import STATUS_OF_CODE, StoredRecord, decode_record, decode_stored
+from services.directory_records import STATUS_OF_CODE, StoredRecord, decode_record, decode_stored, encode_stored
 from services.directory_revision import decode_revision
 from services.identifiers import Epoch, PartitionId
 from services.keyspace import (
@@ -74,12 +74,12 @@ def records_of(store: MemoryCounterStore) -> dict[Place, StoredRecord]:
 
 
 def revisions_of(store: MemoryCounterStore) -> dict[str, tuple[int, ...]]:
-    """Return each unit's revision, number of records, and offset and broker time of the last event that changed it."""
+    """Return each unit's revision, records, bytes, and offset and broker time of the last event that changed it."""
     found: dict[str, tuple[int, ...]] = {}
     for number, held in enumerate(store.partitions):
         prefix = epoch_prefix(tags(len(store.partitions))[number], Epoch(1))
         for unit, value in held.hashes.get(revisions_key(prefix), {}).items():
-            found[unit.decode()] = decode_revision(value)[:4]
+            found[unit.decode()] = decode_revision(value)[:5]
     return found
 
 
@@ -193,12 +193,16 @@ async def test_a_revision_is_how_many_events_changed_a_record_of_its_unit(
         units = {place[0] for place, stored in records_of(store).items() if before.get(place) != stored}
         changed.update(units)
         last |= dict.fromkeys(units, offset)
-    records = Counter(unit for unit, _ in records_of(store))
+    stored = records_of(store)
+    records = Counter(unit for unit, _ in stored)
+    sizes_of = {
+        unit: sum(len(encode_stored(each)) for place, each in stored.items() if place[0] == unit) for unit in last
+    }
     event(f"unchanging: {len(of_directory) - changed.total() > 0}")
     together = await folded([(DIRECTORY, line) for line in of_directory], (), run_sizes)
     assert revisions_of(store) == revisions_of(together)
     assert revisions_of(together) == {
-        unit: (number, records[unit], last[unit], BROKER_MS + last[unit] * HOUR_MS // 3)
+        unit: (number, records[unit], sizes_of[unit], last[unit], BROKER_MS + last[unit] * HOUR_MS // 3)
         for unit, number in changed.items()
     }
 

@@ -15,10 +15,10 @@ from services.identifiers import Epoch
 
 
 def at(number: int, *, epoch: int = 1, offset: int = 0) -> Revision:
-    return Revision(Epoch(epoch), StoredRevision(number, records=1, offset=offset, broker_ms=0, buckets=1))
+    return Revision(Epoch(epoch), StoredRevision(number, records=1, size=1, offset=offset, broker_ms=0, buckets=1))
 
 
-def names(unit: str, fields: Fields) -> list[str]:
+def names(unit: str, fields: Fields, _: list[str] | None) -> list[str]:
     if unit == "broken":
         raise StoreRefused("broken cannot be read")
     return [name.decode() for name, _ in fields]
