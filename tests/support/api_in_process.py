@@ -13,7 +13,7 @@ from query_api.app import create_app
 from services.clock import now_ms
 from services.identifiers import OrganizationId, UserId
 from services.memory_counters import MemoryCounterStore
-from services.settings import EventSettings, Settings, TopicSettings
+from services.settings import ApiSettings, EventSettings, Settings, TopicSettings
 from services.telemetry import Telemetry
 from services.tokens import Claims, Role, issue_token, token_key
 from services.windows import HOUR_MS
@@ -27,6 +27,8 @@ NOW_MS = NOW_HOUR * HOUR_MS
 SETTINGS = Settings(
     topics=TopicSettings(frames_partitions=PARTITIONS),
     events=EventSettings(max_age=None, keep_hours=None, keep_days=None),
+    # A machine that is busy answers late, which is asked in tests of its own.
+    api=ApiSettings(request_timeout=60),
 )
 
 
