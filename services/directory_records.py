@@ -44,7 +44,7 @@ class DirectoryChange:
     record: bytes | None
 
 
-class MonthEntry(msgspec.Struct, array_like=True, frozen=True):
+class MonthEntry(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The last change of a user in one calendar month (months since January 1970)."""
 
     month: int
@@ -53,7 +53,7 @@ class MonthEntry(msgspec.Struct, array_like=True, frozen=True):
     status: int
 
 
-class StoredRecord(msgspec.Struct, array_like=True, frozen=True):
+class StoredRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The present of a thing, and a user's history in ascending months.
 
     Attributes:
