@@ -70,7 +70,8 @@ def check_table(lines: Iterable[bytes], rules: ImportRules, defaults: Defaults) 
         for line, cells in rows:
             if len(cells) == len(columns):
                 filled = {name: text for name, cell in zip(columns, cells, strict=True) if (text := cell.strip())}
-                yield _once(_of_columns(check_event(line, _event(line, filled, defaults), strict)), seen)
+                checked = _of_columns(check_event(line, _event(line, filled, defaults), strict))
+                yield _once(_timed(checked, filled), seen)
             else:
                 remedy = f"has {len(cells)} cells, but the header {len(columns)}; quote a cell that holds a comma"
                 yield BadRow(line=line, field=None, remedy=remedy)
@@ -174,6 +175,13 @@ def _of_columns(checked: Checked) -> Checked:
     if isinstance(checked, GoodEvent) or checked.field is None:
         return checked
     return replace(checked, field=checked.field.removeprefix("data."))
+
+
+def _timed(checked: Checked, cells: Mapping[str, str]) -> Checked:
+    """Return a row; a version with the time of the import would let an old one stand at the month's end."""
+    if isinstance(checked, BadRow) or "version" not in cells or "time" in cells:
+        return checked
+    return BadRow(line=checked.line, field="time", remedy="is empty beside a version; say when the change was")
 
 
 def _once(checked: Checked, seen: dict[int, int]) -> Checked:

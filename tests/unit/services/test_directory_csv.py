@@ -159,10 +159,16 @@ def test_a_table_that_cannot_be_read_on_ends_with_where_and_why() -> None:
 
 
 def test_the_same_thing_twice_with_one_version_is_refused_since_only_the_first_would_hold() -> None:
-    header = "type,organizationid,subject,name,version"
-    same = told(header, "group,acme,g,G,", "group,acme,h,G,", "group,acme,g,H,")
+    header = "type,organizationid,subject,name,version,time"
+    same = told(header, "group,acme,g,G,,", "group,acme,h,G,,", "group,acme,g,H,,")
     assert [(line, field, remedy[:12]) for line, field, remedy in same] == [(4, "subject", "is in line 2")]
-    assert told(header, "group,acme,g,G,1", "group,acme,g,H,2", "team,acme,g,G,1", "group,eu,g,G,1") == []
+    rows = ("group,acme,g,G,1", "group,acme,g,H,2", "team,acme,g,G,1", "group,eu,g,G,1")
+    assert told(header, *(f"{row},2026-01-01T00:00:00Z" for row in rows)) == []
+
+
+def test_a_version_without_its_time_is_refused_since_an_old_one_would_stand_at_the_months_end() -> None:
+    ((line, field, remedy),) = told("type,organizationid,subject,name,version,time", "group,acme,g,G,7,")
+    assert (line, field, remedy) == (2, "time", "is empty beside a version; say when the change was")
 
 
 def test_every_field_has_a_column_and_one_kind_whatever_the_type() -> None:
