@@ -13,6 +13,7 @@ from query_api.verifying import TokenVerifier, token_verifier
 from services.health import HealthServer, keep_beating
 from services.lifecycle import Exit, run, stop_on_signals
 from services.redis_api_keys import RedisApiKeyStore
+from services.redis_calls import redis_calls
 from services.redis_client import connect
 from services.redis_counters import RedisCounterStore
 from services.redis_rates import redis_rate_storage
@@ -41,7 +42,9 @@ async def _serve_until_signalled(settings: Settings, tiers: Tiers, verifier: Tok
     async with AsyncExitStack() as stack:
         client = connect(settings.redis, timeout_s=api.redis_timeout, connections=api.redis_connections)
         stack.push_async_callback(client.aclose)
-        store = RedisCounterStore(client, partitions)
+        reads = redis_calls(settings.redis, timeout_s=api.redis_timeout, connections=api.redis_connections)
+        stack.push_async_callback(reads.aclose)
+        store = RedisCounterStore(client, partitions, reads.call)
         # Its own connection: that all others are busy must not look as if Redis were away.
         watch = connect(settings.redis, timeout_s=api.redis_timeout, connections=1)
         stack.push_async_callback(watch.aclose)

@@ -13,12 +13,12 @@ from query_api.directory import DirectoryReader
 from query_api.errors import install_error_handlers
 from query_api.facts import DirectoryFacts
 from query_api.head_bounds import HeadBounds
-from query_api.limiting import limited
+from query_api.limiting import rate_check
 from query_api.lookups import Lookups
 from query_api.observing import Observing
 from query_api.openapi import openapi_document
 from query_api.reading import UsageReader
-from query_api.repeated_names import single_valued
+from query_api.repeated_names import no_repeated_names
 from query_api.routes.account_utilizations import account_utilization_routes
 from query_api.routes.license import license_routes
 from query_api.routes.organization import organization_routes
@@ -75,10 +75,9 @@ def create_app(
     app = FastAPI(openapi_url="/openapi.json", docs_url=None, redoc_url=None, redirect_slashes=False)
     tiers = tiers or load_tiers(None)
     app.openapi = partial(openapi_document, app, tuple(tiers.by_name))  # type: ignore[method-assign]
-    known = callers(verifier or token_verifier(settings.api), api_keys or MemoryApiKeyStore(), clock)
     rates = settings.api.rate_limit
-    usage, quota = (single_valued(limited(each, rates, rate_storage)) for each in (known.usage, known.quota))
-    caller = Callers(usage=usage, quota=quota)
+    checks = [*([] if rates is None else [rate_check(rates, rate_storage)]), no_repeated_names]
+    caller = callers(verifier or token_verifier(settings.api), api_keys or MemoryApiKeyStore(), clock, checks)
     access = Access(DirectoryFacts(directory))
     app.include_router(usage_routes(reader, caller.usage, access))
     for routes in _directory_routes(reader, directory, tiers, caller, access):

@@ -1,12 +1,13 @@
 """Who calls: the bearer token of a request or, for the quota family, the API key of an organization."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security.base import SecurityBase
 
 from query_api.errors import ApiError, unavailable
 from query_api.jwks import KeysUnavailable
@@ -32,6 +33,9 @@ _api_key = APIKeyHeader(
     description="A key of the organization, with the rights of an Admin; `tidemark api-key create` makes one.",
 )
 
+Check = Callable[[Request, Claims], Awaitable[None]]
+"""What a request must pass once its caller is known; raises `ApiError`."""
+
 Caller = Callable[..., Awaitable[Claims]]
 """A FastAPI dependency that gives the caller's claims, or ends the request with 401 (503 while it cannot tell)."""
 
@@ -44,15 +48,37 @@ class Callers:
     quota: Caller
 
 
-def callers(verifier: TokenVerifier, api_keys: ApiKeyStore, now_ms: Callable[[], int]) -> Callers:
-    """Return the dependencies; `now_ms` ends the life of API keys."""
+class _ByToken(SecurityBase):
+    """The bearer scheme as a dependency that gives the claims at once.
 
-    async def by_token(
-        request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-    ) -> Claims:
+    Not one dependency upon another: the framework takes as long to resolve three as the check of a known token and all
+    that surrounds it.
+    """
+
+    def __init__(self, verifier: TokenVerifier, checks: Sequence[Check]) -> None:
+        self.model = _bearer.model
+        self.scheme_name = _bearer.scheme_name
+        self._verifier = verifier
+        self._checks = checks
+
+    async def __call__(self, request: Request) -> Claims:
+        credentials = await _bearer(request)
         if credentials is None or len(request.headers.getlist("Authorization")) != 1:
             raise _unauthorized("send one header Authorization: Bearer and a token", challenge=_TOKENS)
-        return await _claims(verifier, credentials.credentials)
+        return await _passed(request, await _claims(self._verifier, credentials.credentials), self._checks)
+
+
+def callers(
+    verifier: TokenVerifier, api_keys: ApiKeyStore, now_ms: Callable[[], int], checks: Sequence[Check] = ()
+) -> Callers:
+    """Return the dependencies.
+
+    Args:
+        verifier: of tokens.
+        api_keys: by their hash.
+        now_ms: ends the life of API keys.
+        checks: made in this order.
+    """
 
     async def by_token_or_key(
         request: Request,
@@ -61,15 +87,21 @@ def callers(verifier: TokenVerifier, api_keys: ApiKeyStore, now_ms: Callable[[],
     ) -> Claims:
         sent = [len(request.headers.getlist(name)) for name in ("Authorization", API_KEY_HEADER)]
         if sent == [1, 0] and credentials is not None:
-            return await _claims(verifier, credentials.credentials)
+            return await _passed(request, await _claims(verifier, credentials.credentials), checks)
         if sent == [0, 1] and key is not None:
-            return await _claims_of_key(api_keys, key, now_ms())
+            return await _passed(request, await _claims_of_key(api_keys, key, now_ms()), checks)
         raise _unauthorized(
             f"send one header {API_KEY_HEADER}, or one header Authorization: Bearer and a token, not both",
             challenge=_KEYS_TOO,
         )
 
-    return Callers(usage=by_token, quota=by_token_or_key)
+    return Callers(usage=_ByToken(verifier, checks), quota=by_token_or_key)
+
+
+async def _passed(request: Request, claims: Claims, checks: Sequence[Check]) -> Claims:
+    for check in checks:
+        await check(request, claims)
+    return claims
 
 
 async def _claims(verifier: TokenVerifier, token: str) -> Claims:

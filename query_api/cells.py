@@ -1,91 +1,180 @@
 """From planned blocks to what is read in one step, and from what was read to arrays. Pure.
 
 Counters and bitmaps are read window after window in the order of the blocks, the four products of a window side by
-side, so that a block's cells lie together.
+side, so that a block's cells lie together. All blocks are summed and united at once: a year of days has 1,460 cells,
+and a few operations on arrays cost less than one on each of them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from itertools import groupby
-from operator import or_
-from typing import Final
+from functools import lru_cache
+from itertools import accumulate, pairwise
+from typing import Any, Final, NamedTuple
 
-from query_api.ranges import PlannedBlock
-from services.counter_codec import Matrix, unpack
+import numpy as np
+import numpy.typing as npt
+
+from query_api.ranges import RANGES_REMEMBERED, PlannedBlock, WindowRun, runs_of
+from services.counter_codec import unpack
 from services.counters import ReadRequest, ReadResult
 from services.identifiers import OrganizationId
-from services.keyspace import COUNT_FIELD, Kind, Scope, counter_field, counter_key, index_key, period_and_place
+from services.keyspace import COUNT_FIELD, FIELDS_MAX, Kind, Scope, counter_key, index_key, period_and_place
 from services.metrics_contract import PRODUCTS
-from services.windows import Window
+from services.windows import HOURS_PER_DAY, Window, first_day_of_month
 
-FIELDS_MAX: Final = 20_000
+READ_FIELDS_MAX: Final = 20_000
 """The most fields that one read may ask for (design.md, invariant 10); the limits of ranges keep it below."""
 
 _COUNTERS: Final = {Window.HOUR: Kind.HOURS, Window.DAY: Kind.DAYS}
 _ACTIVE: Final = {Window.HOUR: Kind.ACTIVE_HOURS, Window.DAY: Kind.ACTIVE_DAYS}
+_FIELDS: Final = tuple(str(number) for number in range(FIELDS_MAX))
+_WORD_BYTES: Final = 8
+
+Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockCells:
-    """What was counted in the windows of one block.
+    """What was counted in the windows of each block.
 
     Attributes:
-        sums: int64 (products, COUNTERS_PER_PRODUCT_MAX), summed over the block's windows.
-        active: for each product, bit o = the scope's user of ordinal o was active in the block; for a user's scope
-            bit 0 is the user.
+        sums: (blocks, products, COUNTERS_PER_PRODUCT_MAX), summed over the block's windows.
+        active: (blocks, products), distinct users active in the product.
+        active_in_any: (blocks,), distinct users active in any product.
     """
 
-    sums: Matrix
-    active: tuple[int, ...]
+    sums: Numbers
+    active: Numbers
+    active_in_any: Numbers
 
 
-def read_request(prefix: str, scope: Scope, blocks: Sequence[PlannedBlock]) -> ReadRequest:
-    """Return what to read: whether the scope is known, then counters, then bitmaps (not for a user)."""
-    windows = _windows(blocks)
-    groups: list[list[str | bytes]] = [_known_group(prefix, scope)]
-    groups += _groups(prefix, scope, windows, _COUNTERS)
-    if scope.user is None:
-        groups += _groups(prefix, scope, windows, _ACTIVE)
-    return ReadRequest(fields=groups)
+class RawBlock(NamedTuple):
+    """What the store holds of one block, window after window, None where it holds nothing.
+
+    Attributes:
+        counters: packed, one a product.
+        bitmaps: of the active users, one a product; none at all for a user's scope.
+    """
+
+    counters: tuple[bytes | None, ...]
+    bitmaps: tuple[bytes | None, ...]
 
 
-def actives_request(prefix: str, organization: OrganizationId, blocks: Sequence[PlannedBlock]) -> ReadRequest:
-    """Return what to read to tell how many users of an organization were active in each block."""
-    scope = Scope(organization=organization)
-    return ReadRequest(fields=list(_groups(prefix, scope, _windows(blocks), _ACTIVE)))
+class WantedCells:
+    """The cells that blocks of one scope, ascending and gapless, are made of."""
+
+    def __init__(self, scope: Scope, blocks: Sequence[PlannedBlock]) -> None:
+        self._scope = scope
+        self._windows = _windows_of(tuple(blocks))
+
+    def request(self, prefix: str) -> ReadRequest:
+        """Return what to read: whether the scope is known, then counters, then bitmaps (not for a user)."""
+        groups: list[list[str | bytes]] = [_known_group(prefix, self._scope)]
+        groups += self._windows.groups(prefix, self._scope, _COUNTERS)
+        if self._scope.user is None:
+            groups += self._windows.groups(prefix, self._scope, _ACTIVE)
+        return ReadRequest(fields=groups)
+
+    def blocks(self, result: ReadResult) -> list[RawBlock] | None:
+        """Return the blocks out of the answer to `request`; None when no event ever counted for the scope."""
+        known, *values = result.fields
+        if known is None:
+            return None
+        counters = values[: self._windows.count * len(PRODUCTS)]
+        bitmaps = values[len(counters) :]
+        bounds = [start * len(PRODUCTS) for start in (*self._windows.starts, self._windows.count)]
+        return [RawBlock(tuple(counters[start:end]), tuple(bitmaps[start:end])) for start, end in pairwise(bounds)]
 
 
-def active_users(result: ReadResult, blocks: Sequence[PlannedBlock]) -> Iterator[int]:
-    """Yield how many distinct users were active in any product in each block, out of what `actives_request` asked."""
-    start = 0
-    for block in blocks:
-        end = start + len(_windows([block])) * len(PRODUCTS)
-        yield reduce(or_, _united(result.fields[start:end])).bit_count()
-        start = end
+def block_cells(blocks: Sequence[RawBlock]) -> BlockCells:
+    """Return the cells of blocks of one kind of scope."""
+    sizes = [len(block.counters) // len(PRODUCTS) for block in blocks]
+    starts = [0, *accumulate(sizes)][:-1]
+    counters = unpack([value for block in blocks for value in block.counters])
+    sums = _of_blocks(np.add, counters.reshape(-1, len(PRODUCTS), counters.shape[1]), starts)
+    if not blocks[0].bitmaps:
+        # A user is active in a product when its leading count is 1 or more (contract notes A10).
+        active = (sums[:, :, 0] >= 1).astype(np.int64)
+        return BlockCells(sums=sums, active=active, active_in_any=active.max(axis=1, initial=0))
+    users = _of_blocks(np.bitwise_or, _words([bitmap for block in blocks for bitmap in block.bitmaps]), starts)
+    return BlockCells(sums=sums, active=_ones(users), active_in_any=_ones(np.bitwise_or.reduce(users, axis=1)))
 
 
-def is_known(result: ReadResult) -> bool:
-    """Whether any event ever counted for the scope."""
-    return result.fields[0] is not None
+class WantedActives:
+    """Who of an organization was active in blocks, ascending and gapless."""
+
+    def __init__(self, organization: OrganizationId, blocks: Sequence[PlannedBlock]) -> None:
+        self._scope = Scope(organization=organization)
+        self._windows = _windows_of(tuple(blocks))
+
+    def request(self, prefix: str) -> ReadRequest:
+        return ReadRequest(fields=list(self._windows.groups(prefix, self._scope, _ACTIVE)))
+
+    def active_in_any(self, result: ReadResult) -> list[int]:
+        """Return each block's distinct users active in any product, out of the answer to `request`."""
+        users = _of_blocks(np.bitwise_or, _words(result.fields), self._windows.starts)
+        found: list[int] = _ones(np.bitwise_or.reduce(users, axis=1)).tolist()
+        return found
 
 
-def block_cells(result: ReadResult, scope: Scope, blocks: Sequence[PlannedBlock]) -> Iterator[BlockCells]:
-    """Yield each block's cells out of the answer to `read_request`."""
-    sizes = [len(_windows([block])) * len(PRODUCTS) for block in blocks]
-    counters = unpack(result.fields[1 : 1 + sum(sizes)])
-    bitmaps = result.fields[1 + sum(sizes) :]
-    start = 0
-    for size in sizes:
-        end = start + size
-        sums = counters[start:end].reshape(-1, len(PRODUCTS), counters.shape[1]).sum(axis=0)
-        active = _active_alone(sums) if scope.user is not None else _united(bitmaps[start:end])
-        yield BlockCells(sums=sums, active=active)
-        start = end
+class _Windows:
+    """The windows of some blocks one after the other: how many, and where each block's start."""
+
+    def __init__(self, blocks: Sequence[PlannedBlock]) -> None:
+        self.count = 0
+        self.starts: list[int] = []
+        runs: list[WindowRun] = []
+        for block in blocks:
+            self.starts.append(self.count)
+            for window, numbers in runs_of(block):
+                self.count += len(numbers)
+                _add(runs, window, numbers)
+        self._hashes = [
+            (window, period, _FIELDS[first * len(PRODUCTS) : end * len(PRODUCTS)])
+            for window, numbers in runs
+            for period, first, end in _periods(window, numbers)
+        ]
+
+    def groups(self, prefix: str, scope: Scope, kinds: Mapping[Window, Kind]) -> Iterator[list[str | bytes]]:
+        """Yield a (key, field, …) group for each run of windows that lie in one hash."""
+        for window, period, fields in self._hashes:
+            yield [counter_key(prefix, kinds[window], scope, period), *fields]
 
 
-def _windows(blocks: Sequence[PlannedBlock]) -> list[tuple[Window, int]]:
-    return [window for block in blocks for window in block.windows()]
+@lru_cache(maxsize=RANGES_REMEMBERED)
+def _windows_of(blocks: tuple[PlannedBlock, ...]) -> _Windows:
+    return _Windows(blocks)
+
+
+def _add(runs: list[WindowRun], window: Window, numbers: range) -> None:
+    """Add a run; what goes on where the last one ends is read with it."""
+    if runs:
+        before, earlier = runs[-1]
+        if before is window and earlier.stop == numbers.start:
+            runs[-1] = (window, range(earlier.start, numbers.stop))
+            return
+    runs.append((window, numbers))
+
+
+def _of_blocks(operation: np.ufunc, of_windows: npt.NDArray[Any], starts: Sequence[int]) -> npt.NDArray[Any]:
+    """Return what the operation makes of the windows of each block, along the first axis."""
+    if len(starts) == len(of_windows):
+        return of_windows
+    found: npt.NDArray[Any] = operation.reduceat(of_windows, starts, axis=0)
+    return found
+
+
+def _periods(window: Window, numbers: range) -> Iterator[tuple[int, int, int]]:
+    """Yield each period that holds some of the windows, with their first place and their end in it."""
+    start = numbers.start
+    while start < numbers.stop:
+        period, place = period_and_place(window, start)
+        length = HOURS_PER_DAY
+        if window is Window.DAY:
+            length = first_day_of_month(period + 1) - first_day_of_month(period)
+        end = min(place + numbers.stop - start, length)
+        yield period, place, end
+        start += end - place
 
 
 def _known_group(prefix: str, scope: Scope) -> list[str | bytes]:
@@ -94,25 +183,15 @@ def _known_group(prefix: str, scope: Scope) -> list[str | bytes]:
     return [index_key(prefix, scope), COUNT_FIELD]
 
 
-def _groups(
-    prefix: str, scope: Scope, windows: Sequence[tuple[Window, int]], kinds: dict[Window, Kind]
-) -> Iterator[list[str | bytes]]:
-    """Yield a (key, field, …) group for each run of windows that lie in one hash."""
-    placed = [(window, *period_and_place(window, number)) for window, number in windows]
-    for (window, period), run in groupby(placed, key=lambda row: row[:2]):
-        fields = (str(counter_field(place, product.code)) for _, _, place in run for product in PRODUCTS)
-        yield [counter_key(prefix, kinds[window], scope, period), *fields]
+def _words(bitmaps: Sequence[bytes | None]) -> npt.NDArray[np.uint64]:
+    """Return bitmaps as (windows, products, words); which bit is which user does not matter here."""
+    longest = max(map(len, filter(None, bitmaps)), default=0)
+    words = -(-longest // _WORD_BYTES)
+    blob = b"".join([(each or b"").ljust(words * _WORD_BYTES, b"\0") for each in bitmaps])
+    return np.frombuffer(blob, dtype=np.uint64).reshape(len(bitmaps) // len(PRODUCTS), len(PRODUCTS), words)
 
 
-def _active_alone(sums: Matrix) -> tuple[int, ...]:
-    """A user is active in a product when its leading count is 1 or more (contract notes A10)."""
-    return tuple(int(leading >= 1) for leading in sums[:, 0].tolist())
-
-
-def _united(bitmaps: Sequence[bytes | None]) -> tuple[int, ...]:
-    """Return the union over the windows, for each product; bit o stands in byte o // 8, lowest first."""
-    active = [0] * len(PRODUCTS)
-    for at, bitmap in enumerate(bitmaps):
-        if bitmap:
-            active[at % len(PRODUCTS)] |= int.from_bytes(bitmap, "little")
-    return tuple(active)
+def _ones(words: npt.NDArray[np.uint64]) -> Numbers:
+    """Return how many bits are set, over the last axis."""
+    ones: Numbers = np.bitwise_count(words).sum(axis=-1, dtype=np.int64)
+    return ones

@@ -2,17 +2,19 @@
 
 import re
 from collections.abc import Iterable
-from hashlib import blake2b
+from hashlib import sha256
 from typing import Final
 
-_DIGEST_BYTES: Final = 16
+_DIGITS: Final = 32
+"""128 bits of SHA-256, which processors have instructions for: half the time of BLAKE2 where they do."""
+
 _TAGS: Final = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 _ANY: Final = "*"
 
 
 def weak_etag(content: bytes) -> str:
     """Return the tag of a content: the same in every process and for every coding of the content."""
-    return f'W/"{blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()}"'
+    return f'W/"{sha256(content).hexdigest()[:_DIGITS]}"'
 
 
 def is_held(etag: str, if_none_match: Iterable[str]) -> bool:

@@ -4,33 +4,27 @@ Not before, so that nobody can use up what is another's. Where it cannot be coun
 as the counters themselves would answer it: 503 (ADR 0011).
 """
 
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Request
 
-from query_api.auth import API_KEY_HEADER
+from query_api.auth import API_KEY_HEADER, Check
 from query_api.errors import ApiError
 from services.rate_limits import Counted, read_rates
 from services.redis_rates import RateCounts, RateStorage
 from services.tokens import Claims
 
 
-def limited(
-    caller: Callable[..., Claims | Awaitable[Claims]], rates: str | None, storage: RateStorage | None
-) -> Callable[..., Any]:
-    """Return a dependency that gives what `caller` gives, or ends a request over a rate with 429.
+def rate_check(rates: str, storage: RateStorage | None) -> Check:
+    """Return the check that ends a request over a rate with 429.
 
     Args:
-        rates: the setting `api.rate_limit`; without one `caller` itself is returned.
+        rates: the setting `api.rate_limit`.
         storage: where requests are counted; in this process if None.
     """
-    if rates is None:
-        return caller
     counts = RateCounts(storage, read_rates(rates))
 
-    async def limited_caller(request: Request, claims: Annotated[Claims, Depends(caller)]) -> Claims:
+    async def within_rates(request: Request, claims: Claims) -> None:
         counted = {Counted.TOKEN: _credential(request), Counted.ORGANIZATION: claims.organization}
         if wait_s := await counts.wait_s(counted):
             raise ApiError(
@@ -38,9 +32,8 @@ def limited(
                 f"too many requests; try again in {wait_s} s",
                 headers={"Retry-After": str(wait_s)},
             )
-        return claims
 
-    return limited_caller
+    return within_rates
 
 
 def _credential(request: Request) -> str:

@@ -6,11 +6,13 @@ Edges are hour windows (`services.windows`).
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final, Literal
+from functools import lru_cache
+from itertools import pairwise
+from typing import Final, Literal, NamedTuple
 
 from services.event_rules import WrongTime, read_time_ms
 from services.windows import (
@@ -96,8 +98,17 @@ class Kept:
         return self.first_hour is None or hour >= self.first_hour
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedBlock:
+TEXTS_REMEMBERED: Final = 1_024
+"""Ends of ranges as they were sent; those that were refused are not among them."""
+
+RANGES_REMEMBERED: Final = 256
+"""Ranges with their blocks and windows, at most 100 kB each: dashboards ask for the same ones all the time."""
+
+WindowRun = tuple[Window, range]
+"""Windows of one kind that follow each other."""
+
+
+class PlannedBlock(NamedTuple):
     """One block of the answer: the hours [start_hour, end_hour)."""
 
     start_hour: int
@@ -111,18 +122,22 @@ class PlannedBlock:
     def end_ms(self) -> int:
         return self.end_hour * HOUR_MS
 
-    def windows(self) -> Iterator[tuple[Window, int]]:
-        """Yield the windows that make the block up: whole days, and hours at edges that are no midnight."""
-        first_midnight = _up_to_day(self.start_hour)
-        last_midnight = _down_to_day(self.end_hour)
-        if first_midnight > last_midnight:
-            first_midnight = last_midnight = self.end_hour
-        yield from ((Window.HOUR, hour) for hour in range(self.start_hour, first_midnight))
-        days = range(first_midnight // HOURS_PER_DAY, last_midnight // HOURS_PER_DAY)
-        yield from ((Window.DAY, day) for day in days)
-        yield from ((Window.HOUR, hour) for hour in range(last_midnight, self.end_hour))
+
+def runs_of(block: PlannedBlock) -> tuple[WindowRun, ...]:
+    """Return the windows that make a block up: whole days, and hours at edges that are no midnight."""
+    start, end = block
+    first_midnight, last_midnight = _up_to_day(start), _down_to_day(end)
+    if first_midnight > last_midnight:
+        return ((Window.HOUR, range(start, end)),)
+    runs = (
+        (Window.HOUR, range(start, first_midnight)),
+        (Window.DAY, range(first_midnight // HOURS_PER_DAY, last_midnight // HOURS_PER_DAY)),
+        (Window.HOUR, range(last_midnight, end)),
+    )
+    return tuple(run for run in runs if run[1])
 
 
+@lru_cache(maxsize=TEXTS_REMEMBERED)
 def parse_instant(parameter: str, text: str, *, up: bool) -> int:
     """Return an RFC 3339 date-time as milliseconds since the epoch.
 
@@ -166,7 +181,7 @@ def kept_at(now_ms: int, *, keep_hours_s: float | None, keep_days_s: float | Non
     return Kept(first_hour=first(keep_hours_s, HOUR_MS), first_day=first(keep_days_s, DAY_MS))
 
 
-def plan_blocks(asked: AskedRange, kept: Kept, now_ms: int) -> Sequence[PlannedBlock]:
+def plan_blocks(asked: AskedRange, kept: Kept, now_ms: int) -> tuple[PlannedBlock, ...]:
     """Return the blocks of the answer, ascending and gapless; those that begin after `now_ms` are left out.
 
     Raises:
@@ -175,7 +190,7 @@ def plan_blocks(asked: AskedRange, kept: Kept, now_ms: int) -> Sequence[PlannedB
     start, end = _widened(asked, kept)
     _check_length(asked, days=_up_to_day(end) // HOURS_PER_DAY - start // HOURS_PER_DAY)
     _check_kept(asked.granularity, start, kept)
-    return list(_cut(asked.granularity, start, end, now_ms))
+    return _cut(asked.granularity, start, end, min(end, now_ms // HOUR_MS))
 
 
 def _why_no_instant(text: str, error: WrongTime) -> str:
@@ -233,23 +248,24 @@ def _not_kept(windows: str, earliest_ms: int) -> BadRange:
     return BadRange("from", f"the range begins before the {windows} that are kept, {earliest}", earliest=earliest)
 
 
-def _cut(granularity: Granularity, start: int, end: int, now_ms: int) -> Iterator[PlannedBlock]:
-    while start < end and start * HOUR_MS <= now_ms:
-        stop = min(_next_start(granularity, start, end), end)
-        yield PlannedBlock(start_hour=start, end_hour=stop)
-        start = stop
+@lru_cache(maxsize=RANGES_REMEMBERED)
+def _cut(granularity: Granularity, start: int, end: int, last_start: int) -> tuple[PlannedBlock, ...]:
+    edges = [start, *_inner_edges(granularity, start, end), end]
+    return tuple(PlannedBlock(*hours) for hours in pairwise(edges) if hours[0] <= last_start)
 
 
-def _next_start(granularity: Granularity, hour: int, end: int) -> int:
-    day = hour // HOURS_PER_DAY
+def _inner_edges(granularity: Granularity, start: int, end: int) -> Iterable[int]:
+    """Return where blocks meet, between start and end."""
+    day = start // HOURS_PER_DAY
     match granularity:
         case Granularity.ALL:
-            return end
+            return ()
         case Granularity.HOURLY:
-            return hour + 1
+            return range(start + 1, end)
         case Granularity.DAILY:
-            return (day + 1) * HOURS_PER_DAY
+            return range((day + 1) * HOURS_PER_DAY, end, HOURS_PER_DAY)
         case Granularity.WEEKLY:
-            return (iso_monday_of(day) + 7) * HOURS_PER_DAY
+            return range((iso_monday_of(day) + 7) * HOURS_PER_DAY, end, 7 * HOURS_PER_DAY)
         case Granularity.MONTHLY:
-            return first_day_of_month(month_of_day(day) + 1) * HOURS_PER_DAY
+            last = month_of_day((end - 1) // HOURS_PER_DAY)
+            return [first_day_of_month(month) * HOURS_PER_DAY for month in range(month_of_day(day) + 1, last + 1)]

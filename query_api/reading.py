@@ -2,15 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
-from query_api.cells import active_users, actives_request, block_cells, is_known, read_request
+from query_api.cells import WantedActives, WantedCells
 from query_api.dated import Dated, oldest
+from query_api.finished_blocks import FinishedBlocks
 from query_api.ranges import AskedRange, Kept, kept_at, plan_blocks
-from query_api.schemas.usage import UsageBlock
 from query_api.slots import SlotReader
-from query_api.usage import usage_block
 from query_api.utilization import asked_months, block_of_month
 from services.freshness import as_of_ms
 from services.identifiers import OrganizationId
@@ -27,9 +25,9 @@ class UnknownScope(LookupError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScopeUsage:
-    """Usage of one scope; `as_of_ms` is None while it is unknown."""
+    """Usage of one scope: the JSON of its blocks; `as_of_ms` is None while it is unknown."""
 
-    blocks: Sequence[UsageBlock]
+    blocks: Sequence[bytes]
     as_of_ms: int | None
 
 
@@ -43,6 +41,7 @@ class UsageReader:
         self._topics = topics
         self._events = events
         self._now_ms = now_ms
+        self._finished = FinishedBlocks()
 
     async def usage(self, scope: Scope, asked: AskedRange) -> ScopeUsage:
         """Return the usage of a scope.
@@ -55,14 +54,13 @@ class UsageReader:
         now_ms = self._now_ms()
         planned = plan_blocks(asked, self._kept(now_ms), now_ms)
         partition = partition_of(scope.organization, self._slots.partitions)
-        result = await self._slots.read(partition, lambda prefix: read_request(prefix, scope, planned))
-        if result.state is None or not is_known(result):
+        wanted = WantedCells(scope, planned)
+        result = await self._slots.read(partition, wanted.request)
+        raw = None if result.state is None else wanted.blocks(result)
+        if raw is None:
             raise UnknownScope
-        cells = block_cells(result, scope, planned)
-        return ScopeUsage(
-            blocks=[usage_block(block, each) for block, each in zip(planned, cells, strict=True)],
-            as_of_ms=as_of_ms(result.state, self._topics.events),
-        )
+        blocks = self._finished.of(planned, raw)
+        return ScopeUsage(blocks=blocks, as_of_ms=as_of_ms(result.state, self._topics.events))
 
     def months(self, start_date: str | None) -> range:
         """Return the months that a start date asks for, as `query_api.utilization.asked_months`."""
@@ -80,10 +78,9 @@ class UsageReader:
         as_of: list[int | None] = []
         for start in range(0, len(months), _MONTHS_PER_READ):
             blocks = [block_of_month(month) for month in months[start : start + _MONTHS_PER_READ]]
-            result = await self._slots.read(
-                partition, partial(actives_request, organization=organization, blocks=blocks)
-            )
-            found += active_users(result, blocks)
+            wanted = WantedActives(organization, blocks)
+            result = await self._slots.read(partition, wanted.request)
+            found += wanted.active_in_any(result)
             as_of.append(as_of_ms(result.state, self._topics.events))
         return Dated(found, oldest(*as_of))
 

@@ -34,7 +34,7 @@ class TimeBudget:
         work = asyncio.ensure_future(self._run(scope, receive, answer.send))
         try:
             await asyncio.wait((work,), timeout=self._seconds)
-            if answer.begun:
+            if answer.begun and not work.done():
                 await asyncio.wait((work,))
         except asyncio.CancelledError:  # the server stops and waits no longer
             work.cancel()

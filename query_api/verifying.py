@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from contextlib import suppress
 
+from query_api.accepted_tokens import AcceptedTokens
 from query_api.jwks import KeyAddress, KeysUnavailable
 from services.settings import ApiSettings
 from services.token_keys import VerificationKey, fixed_keys
-from services.tokens import Claims, NoKeyFits, verify_token
+from services.tokens import Claims, NoKeyFits, check_token
 
 
 class TokenVerifier:
@@ -19,6 +20,7 @@ class TokenVerifier:
         self._audience = audience
         self._fixed = fixed
         self._address = address
+        self._accepted = AcceptedTokens()
 
     async def claims(self, token: str) -> Claims:
         """Return what a token claims; the address is asked only where no other key signed it.
@@ -27,6 +29,12 @@ class TokenVerifier:
             BadToken: the token is not accepted.
             KeysUnavailable: that cannot be said now.
         """
+        known = self._accepted.get(token)
+        if known is not None and known.keys is self._fixed:
+            return known.good.claims
+        if known is not None and self._address is not None:
+            keys = await self._address.keys(known.good.kid)
+            return known.good.claims if keys is known.keys else self._verify(token, keys)
         try:
             return self._verify(token, self._fixed)
         except NoKeyFits as error:
@@ -42,7 +50,9 @@ class TokenVerifier:
                 await self._address.keys(None)
 
     def _verify(self, token: str, keys: Sequence[VerificationKey]) -> Claims:
-        return verify_token(token, keys, issuer=self._issuer, audience=self._audience)
+        good = check_token(token, keys, issuer=self._issuer, audience=self._audience)
+        self._accepted.put(token, good, keys)
+        return good.claims
 
 
 def token_verifier(settings: ApiSettings) -> TokenVerifier:

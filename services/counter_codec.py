@@ -17,6 +17,27 @@ Matrix = npt.NDArray[np.int64]
 
 _WIDTHS = range(1, 8)
 _LIMITS = np.array([1 << (8 * width) for width in _WIDTHS], dtype=np.int64)
+_SIZE_MAX = 1 + max(_WIDTHS) * COUNTERS_PER_PRODUCT_MAX
+_PADDED = _SIZE_MAX + 1
+"""Bytes of a value with zeros behind it, so that there is always one."""
+
+_ZERO = b"\x01"
+"""A value without numbers, which reads as zeros."""
+
+
+def _number_bytes(width: int) -> list[int]:
+    """Return, for each of a value's numbers as eight bytes, the place of each byte; that of a zero above `width`."""
+    return [
+        1 + number * width + byte if byte < width else _SIZE_MAX
+        for number in range(COUNTERS_PER_PRODUCT_MAX)
+        for byte in range(8)
+    ]
+
+
+_PLACES = np.array([_number_bytes(width) for width in range(max(_WIDTHS) + 1)])
+_IS_SHAPE = np.zeros((256, _PADDED), dtype=np.bool_)
+for _width in _WIDTHS:
+    _IS_SHAPE[_width, 1 : 2 + _width * COUNTERS_PER_PRODUCT_MAX : _width] = True
 
 
 class CorruptCounter(ValueError):
@@ -51,18 +72,16 @@ def unpack(values: Sequence[bytes | None]) -> Matrix:
     Raises:
         CorruptCounter: a value is not a whole number of numbers, or holds too many.
     """
-    matrix = np.zeros((len(values), COUNTERS_PER_PRODUCT_MAX), dtype=np.int64)
-    by_shape: dict[tuple[int, int], list[int]] = {}
-    for row, value in enumerate(values):
-        if value is not None:
-            by_shape.setdefault((value[0] if value else 0, len(value)), []).append(row)
-    for (width, length), rows in by_shape.items():
-        if width not in _WIDTHS or (length - 1) % width or length > 1 + width * COUNTERS_PER_PRODUCT_MAX:
-            raise CorruptCounter(f"a counter of {length} bytes cannot hold numbers of {width} bytes")
-        counters = (length - 1) // width
-        blob = b"".join([value for value in map(values.__getitem__, rows) if value is not None])
-        packed = np.frombuffer(blob, dtype=np.uint8).reshape(len(rows), length)
-        wide = np.zeros((len(rows), counters, 8), dtype=np.uint8)
-        wide[:, :, :width] = packed[:, 1:].reshape(len(rows), counters, width)
-        matrix[rows, :counters] = wide.view("<i8").reshape(len(rows), counters)
-    return matrix
+    held = [_ZERO if value is None else value for value in values]
+    lengths = np.fromiter(map(len, held), dtype=np.int64, count=len(held))
+    if (longest := int(lengths.max(initial=0))) > _SIZE_MAX:
+        raise CorruptCounter(f"a counter of {longest} bytes is longer than one can be")
+    packed = np.frombuffer(b"".join([value.ljust(_PADDED, b"\0") for value in held]), dtype=np.uint8)
+    widths = packed[::_PADDED]
+    if not (shapes := _IS_SHAPE[widths, lengths]).all():
+        wrong = int(np.flatnonzero(~shapes)[0])
+        raise CorruptCounter(f"a counter of {lengths[wrong]} bytes cannot hold numbers of {widths[wrong]} bytes")
+    places = _PLACES.take(widths, axis=0)
+    places += np.arange(0, len(packed), _PADDED)[:, None]
+    numbers: Matrix = packed.take(places).view("<i8")
+    return numbers

@@ -70,14 +70,27 @@ def connect(
         name: shown by CLIENT LIST.
     """
     timeout = settings.timeout if timeout_s is None else timeout_s
-    pool = BlockingConnectionPool.from_url(
+    return Redis.from_pool(
+        connection_pool(settings, timeout_s=timeout, connections=connections, name=name, socket_timeout_s=timeout)
+    )
+
+
+def connection_pool(
+    settings: RedisSettings, *, timeout_s: float, connections: int, name: str, socket_timeout_s: float | None
+) -> BlockingConnectionPool:
+    """Return a pool.
+
+    Args:
+        timeout_s: of waiting for a connection, and of connecting.
+        socket_timeout_s: of each write and each read; None where the caller limits them.
+    """
+    return BlockingConnectionPool.from_url(
         settings.url,
         max_connections=connections,
-        timeout=timeout,
-        socket_timeout=timeout,
-        socket_connect_timeout=timeout,
+        timeout=timeout_s,
+        socket_timeout=socket_timeout_s,
+        socket_connect_timeout=timeout_s,
         socket_keepalive=True,
         retry=Retry(NoBackoff(), 0),
         client_name=name,
     )
-    return Redis.from_pool(pool)

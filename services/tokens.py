@@ -55,6 +55,20 @@ class Claims:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GoodToken:
+    """A token that is accepted.
+
+    Attributes:
+        kid: the key that its header names, None when it names none.
+        expires_s: when it ends, UNIX seconds; it is accepted `LEEWAY_S` longer.
+    """
+
+    claims: Claims
+    kid: str | None
+    expires_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenKey:
     """What makes HS256 tokens. `secret` has at least `JWT_SECRET_BYTES_MIN` bytes."""
 
@@ -101,7 +115,12 @@ def issue_token(claims: Claims, key: TokenKey, *, issued_s: int, lifetime_s: int
 
 
 def verify_token(token: str, keys: Iterable[VerificationKey], *, issuer: str, audience: str) -> Claims:
-    """Return what a token claims.
+    """Return what a token claims; arguments and errors are those of `check_token`."""
+    return check_token(token, keys, issuer=issuer, audience=audience).claims
+
+
+def check_token(token: str, keys: Iterable[VerificationKey], *, issuer: str, audience: str) -> GoodToken:
+    """Return an accepted token.
 
     Args:
         token: as the caller sent it.
@@ -118,7 +137,7 @@ def verify_token(token: str, keys: Iterable[VerificationKey], *, issuer: str, au
         if header.kid is None or key.kid is None or key.kid == header.kid:
             payload = _payload(token, key, issuer, audience)
             if payload is not None:
-                return _claims(payload)
+                return GoodToken(claims=_claims(payload), kid=header.kid, expires_s=int(payload["exp"]))
     raise NoKeyFits(header.kid)
 
 

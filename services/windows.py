@@ -6,6 +6,7 @@ month the number of whole calendar months since January 1970; all may be negativ
 
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 HOUR_MS: Final = 3_600_000
@@ -13,6 +14,9 @@ DAY_MS: Final = 24 * HOUR_MS
 HOURS_PER_DAY: Final = 24
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DATE: Final = date(1970, 1, 1)
+INSTANTS_REMEMBERED: Final = 16_384
+"""Texts of instants: mostly the same hours and days, written over and over."""
+
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
@@ -37,6 +41,7 @@ def to_datetime(instant_ms: int) -> datetime:
     return EPOCH + timedelta(milliseconds=instant_ms)
 
 
+@lru_cache(maxsize=INSTANTS_REMEMBERED)
 def rfc3339(instant_ms: int) -> str:
     """Return an instant as RFC 3339 in UTC, whole seconds when it is one: `2026-08-22T08:00:00Z`."""
     moment = to_datetime(instant_ms)

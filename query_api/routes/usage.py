@@ -9,15 +9,14 @@ from query_api.access import Access
 from query_api.auth import Caller
 from query_api.openapi import IF_NONE_MATCH, usage_answers
 from query_api.policy import Operation
-from query_api.ranges import AskedRange, GranularityWord, parse_range
-from query_api.reading import ScopeUsage, UsageReader
-from query_api.schemas.usage import OrgUsageResponse, TeamUsageResponse, UsageContainer, UserUsageResponse
+from query_api.ranges import GranularityWord, parse_range
+from query_api.reading import UsageReader
+from query_api.schemas.usage import OrgUsageResponse, TeamUsageResponse, UserUsageResponse
 from query_api.usage_answers import usage_answer
 from services.events import ID_CHARACTERS_MAX
 from services.identifiers import OrganizationId, TeamId, UserId
 from services.keyspace import Scope
 from services.tokens import Claims
-from services.windows import rfc3339
 
 _ID_PATTERN: Final = r"^[^/\x00-\x1f\x7f-\x9f]+$"
 """What an id in an event may be; no other was ever counted."""
@@ -64,7 +63,7 @@ def usage_routes(reader: UsageReader, caller: Caller, access: Access) -> APIRout
         await access.organization(claims, Operation.ORGANIZATION_USAGE, scope.organization)
         asked = parse_range(from_, to, granularity)
         usage = await reader.usage(scope, asked)
-        return usage_answer(request, OrgUsageResponse(organization_id=organization, **_envelope(asked, usage)))
+        return usage_answer(request, asked, usage, {"organizationId": organization})
 
     @routes.get(
         "/api/v1/team/usage",
@@ -86,8 +85,8 @@ def usage_routes(reader: UsageReader, caller: Caller, access: Access) -> APIRout
         scope = Scope(organization=OrganizationId(organization), team=TeamId(team))
         await access.team(claims, Operation.TEAM_USAGE, TeamId(team), scope.organization)
         asked = parse_range(from_, to, granularity)
-        envelope = _envelope(asked, await reader.usage(scope, asked))
-        return usage_answer(request, TeamUsageResponse(organization_id=organization, team_id=team, **envelope))
+        usage = await reader.usage(scope, asked)
+        return usage_answer(request, asked, usage, {"organizationId": organization, "teamId": team})
 
     @routes.get(
         "/api/v1/user/usage",
@@ -109,17 +108,7 @@ def usage_routes(reader: UsageReader, caller: Caller, access: Access) -> APIRout
         scope = Scope(organization=OrganizationId(organization), user=UserId(user))
         await access.user(claims, Operation.USER_USAGE, UserId(user), scope.organization)
         asked = parse_range(from_, to, granularity)
-        envelope = _envelope(asked, await reader.usage(scope, asked))
-        return usage_answer(request, UserUsageResponse(organization_id=organization, user_id=user, **envelope))
+        usage = await reader.usage(scope, asked)
+        return usage_answer(request, asked, usage, {"organizationId": organization, "userId": user})
 
     return routes
-
-
-def _envelope(asked: AskedRange, usage: ScopeUsage) -> dict[str, Any]:
-    """Return the members that all three answers share."""
-    return {
-        "from_": rfc3339(asked.from_ms),
-        "to": rfc3339(asked.to_ms),
-        "usage": UsageContainer(granularity=asked.granularity, data=tuple(usage.blocks)),
-        "as_of": None if usage.as_of_ms is None else rfc3339(usage.as_of_ms),
-    }

@@ -32,3 +32,9 @@ def cpu_seconds(pid: int) -> float:
     """Return the processor time that a process and its ended children have used so far, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(int(fields[place]) for place in (11, 12, 13, 14)) / _TICKS_PER_SECOND
+
+
+def running_seconds(pid: int) -> float:
+    """Return the time that a process's living threads have been on a processor so far, to the nanosecond."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9

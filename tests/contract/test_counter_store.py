@@ -23,6 +23,7 @@ from services.counters import (
 from services.identifiers import Epoch, FrameId, FrameOffset, PartitionId
 from services.keyspace import epoch_prefix, tags
 from services.memory_counters import MemoryCounterStore
+from services.redis_calls import redis_calls
 from services.redis_client import connect
 from services.redis_counters import RedisCounterStore
 from services.settings import RedisSettings
@@ -35,13 +36,15 @@ BEGUN = PartitionState(
 )
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "redis", "redis, reads on connections of their own"])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[CounterStore]:
     if request.param == "memory":
         yield MemoryCounterStore(PARTITIONS)
         return
-    client = connect(RedisSettings(url=request.getfixturevalue("redis_url")))
-    yield RedisCounterStore(client, PARTITIONS)
+    settings = RedisSettings(url=request.getfixturevalue("redis_url"))
+    client, reads = connect(settings), redis_calls(settings, timeout_s=5, connections=2)
+    yield RedisCounterStore(client, PARTITIONS, None if request.param == "redis" else reads.call)
+    await reads.aclose()
     await client.aclose()
 
 

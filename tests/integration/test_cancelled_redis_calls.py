@@ -4,12 +4,14 @@ import asyncio
 import os
 import random
 import signal
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from services.redis_calls import redis_calls
 from services.redis_client import connect
 from services.settings import RedisSettings
 from tests.support.redis_server import RedisServer
@@ -21,14 +23,17 @@ CALLS = 200
 CONNECTIONS = 4
 
 
-async def echo(client: Redis, text: str) -> None:
-    with suppress(RedisError):
-        assert await client.echo(text) == text.encode(), "the reply to another call"
+Echo = Callable[[str], Awaitable[Any]]
 
 
-async def call_and_cut_off(client: Redis, number: int, chance: random.Random) -> None:
+async def ask(echo: Echo, text: str) -> None:
+    with suppress(RedisError, TimeoutError):
+        assert await echo(text) == text.encode(), "the reply to another call"
+
+
+async def call_and_cut_off(echo: Echo, number: int, chance: random.Random) -> None:
     for call in range(CALLS):
-        task = asyncio.create_task(echo(client, f"{number}-{call}"))
+        task = asyncio.create_task(ask(echo, f"{number}-{call}"))
         await asyncio.wait((task,), timeout=chance.choice([0, 0.0001, 0.0005, 0.001, 0.002, 0.05, 0.11]))
         task.cancel()
         await asyncio.wait((task,))
@@ -44,14 +49,18 @@ async def stop_and_go(pid: int) -> None:
         await asyncio.sleep(0.3)
 
 
+async def cut_off_many(redis: RedisServer, echo: Echo, chance: random.Random) -> None:
+    stopping = asyncio.create_task(stop_and_go(redis.pid))
+    await asyncio.gather(*[call_and_cut_off(echo, number, chance) for number in range(CLIENTS)])
+    stopping.cancel()
+    os.kill(redis.pid, signal.SIGCONT)
+
+
 async def test_calls_cut_off_anywhere_leave_every_connection_clean_and_free() -> None:
     chance = random.Random(4)
     with RedisServer.start_new() as redis:
         client = connect(RedisSettings(url=redis.url), timeout_s=0.1, connections=CONNECTIONS)
-        stopping = asyncio.create_task(stop_and_go(redis.pid))
-        await asyncio.gather(*[call_and_cut_off(client, number, chance) for number in range(CLIENTS)])
-        stopping.cancel()
-        os.kill(redis.pid, signal.SIGCONT)
+        await cut_off_many(redis, client.echo, chance)
         pool = client.connection_pool
         held = await asyncio.gather(*[pool.get_connection() for _ in range(CONNECTIONS)])  # type: ignore[no-untyped-call]
         for connection in held:
@@ -59,3 +68,12 @@ async def test_calls_cut_off_anywhere_leave_every_connection_clean_and_free() ->
             assert await connection.read_response() == b"PONG"
             await pool.release(connection)
         await client.aclose()
+
+
+async def test_reads_cut_off_anywhere_leave_every_connection_clean_and_free() -> None:
+    with RedisServer.start_new() as redis:
+        calls = redis_calls(RedisSettings(url=redis.url), timeout_s=0.1, connections=CONNECTIONS)
+        await cut_off_many(redis, lambda text: calls.call("ECHO", text), random.Random(4))
+        texts = [f"after-{number}" for number in range(CONNECTIONS)]
+        assert await asyncio.gather(*[calls.call("ECHO", text) for text in texts]) == [text.encode() for text in texts]
+        await calls.aclose()

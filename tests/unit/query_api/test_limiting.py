@@ -5,11 +5,11 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import httpx
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Request
 from limits.aio.storage import MemoryStorage
 
 from query_api.errors import install_error_handlers
-from query_api.limiting import limited as limited_by
+from query_api.limiting import rate_check
 from query_api.observing import Observing
 from services.clock import now_ms
 from services.identifiers import OrganizationId, UserId
@@ -121,13 +121,15 @@ async def test_a_token_spelled_otherwise_is_the_same_token(make_api: MakeApi) ->
 
 
 async def test_each_api_key_has_its_own_rate() -> None:
-    async def caller() -> Claims:
-        return Claims(subject=UserId("key"), organization=OrganizationId("acme"), role=Role.ADMIN)
+    check = rate_check("1/day per token", None)
+
+    async def caller(request: Request) -> None:
+        await check(request, Claims(subject=UserId("key"), organization=OrganizationId("acme"), role=Role.ADMIN))
 
     app = FastAPI()
     install_error_handlers(app)
     app.add_middleware(Observing, telemetry=Telemetry("api"))
-    app.get("/", dependencies=[Depends(limited_by(caller, "1/day per token", None))])(lambda: "served")
+    app.get("/", dependencies=[Depends(caller)])(lambda: "served")
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://api") as client:
         keys = ["first.key", "first.kez", "first.key"]
         found = [(await client.get("/", headers={"SlashID-API-Key": key})).status_code for key in keys]

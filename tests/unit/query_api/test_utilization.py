@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query_api.ranges import BadRange, Kept
+from query_api.ranges import BadRange, Kept, runs_of
 from query_api.snapshot import OrganizationSnapshot
 from query_api.utilization import MONTHS_BACK_MAX, asked_months, block_of_month, utilization_months
 from services.windows import DAY_MS, Window, first_day_of_month, month_of_day, rfc3339, to_ms
@@ -70,11 +70,10 @@ def test_further_back_than_is_kept_and_than_is_served_names_the_later_of_the_two
 
 @given(st.integers(0, 12 * 200))
 def test_a_month_is_made_of_all_its_days_and_no_hours(month: int) -> None:
-    windows = list(block_of_month(month).windows())
-    assert {kind for kind, _ in windows} == {Window.DAY}
-    days = [day for _, day in windows]
+    [(kind, days)] = runs_of(block_of_month(month))
+    assert kind is Window.DAY
     assert {month_of_day(day) for day in days} == {month}
-    assert days == list(range(first_day_of_month(month), first_day_of_month(month) + len(days)))
+    assert days.start == first_day_of_month(month)
     assert month_of_day(days[-1] + 1) == month + 1
 
 
