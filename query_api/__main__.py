@@ -44,7 +44,7 @@ async def _serve_until_signalled(settings: Settings, tiers: Tiers, verifier: Tok
         stack.push_async_callback(client.aclose)
         reads = redis_calls(settings.redis, timeout_s=api.redis_timeout, connections=api.redis_connections)
         stack.push_async_callback(reads.aclose)
-        store = RedisCounterStore(client, partitions, reads)
+        store = RedisCounterStore(client, partitions, reads.call)
         # Its own connection: that all others are busy must not look as if Redis were away.
         watch = connect(settings.redis, timeout_s=api.redis_timeout, connections=1)
         stack.push_async_callback(watch.aclose)

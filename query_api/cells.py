@@ -8,7 +8,7 @@ and a few operations on arrays cost less than one on each of them.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate, islice, pairwise
+from itertools import accumulate, pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -27,10 +27,7 @@ READ_FIELDS_MAX: Final = 20_000
 
 _COUNTERS: Final = {Window.HOUR: Kind.HOURS, Window.DAY: Kind.DAYS}
 _ACTIVE: Final = {Window.HOUR: Kind.ACTIVE_HOURS, Window.DAY: Kind.ACTIVE_DAYS}
-_FIELDS: Final = tuple(str(number).encode() for number in range(FIELDS_MAX))
-_WHOLE_FROM: Final = FIELDS_MAX // 3
-"""Fields from which on a hash is read whole: a packed one is searched from its begin for each that is asked for."""
-
+_FIELDS: Final = tuple(str(number) for number in range(FIELDS_MAX))
 _WORD_BYTES: Final = 8
 
 Numbers = npt.NDArray[np.int64]
@@ -72,20 +69,19 @@ class WantedCells:
 
     def request(self, prefix: str) -> ReadRequest:
         """Return what to read: whether the scope is known, then counters, then bitmaps (not for a user)."""
-        kinds = [_COUNTERS] if self._scope.user is not None else [_COUNTERS, _ACTIVE]
         groups: list[list[str | bytes]] = [_known_group(prefix, self._scope)]
-        groups += [group for each in kinds for group in self._windows.groups(prefix, self._scope, each)]
-        return ReadRequest(
-            fields=groups, whole=[key for each in kinds for key in self._windows.whole(prefix, self._scope, each)]
-        )
+        groups += self._windows.groups(prefix, self._scope, _COUNTERS)
+        if self._scope.user is None:
+            groups += self._windows.groups(prefix, self._scope, _ACTIVE)
+        return ReadRequest(fields=groups)
 
     def blocks(self, result: ReadResult) -> list[RawBlock] | None:
         """Return the blocks out of the answer to `request`; None when no event ever counted for the scope."""
-        if result.fields[0] is None:
+        known, *values = result.fields
+        if known is None:
             return None
-        fields, whole = iter(result.fields[1:]), iter(result.whole)
-        counters = self._windows.values(fields, whole)
-        bitmaps = self._windows.values(fields, whole) if self._scope.user is None else []
+        counters = values[: self._windows.count * len(PRODUCTS)]
+        bitmaps = values[len(counters) :]
         bounds = [start * len(PRODUCTS) for start in (*self._windows.starts, self._windows.count)]
         return [RawBlock(tuple(counters[start:end]), tuple(bitmaps[start:end])) for start, end in pairwise(bounds)]
 
@@ -112,15 +108,11 @@ class WantedActives:
         self._windows = _windows_of(tuple(blocks))
 
     def request(self, prefix: str) -> ReadRequest:
-        return ReadRequest(
-            fields=list(self._windows.groups(prefix, self._scope, _ACTIVE)),
-            whole=list(self._windows.whole(prefix, self._scope, _ACTIVE)),
-        )
+        return ReadRequest(fields=list(self._windows.groups(prefix, self._scope, _ACTIVE)))
 
     def active_in_any(self, result: ReadResult) -> list[int]:
         """Return each block's distinct users active in any product, out of the answer to `request`."""
-        bitmaps = self._windows.values(iter(result.fields), iter(result.whole))
-        users = _of_blocks(np.bitwise_or, _words(bitmaps), self._windows.starts)
+        users = _of_blocks(np.bitwise_or, _words(result.fields), self._windows.starts)
         found: list[int] = _ones(np.bitwise_or.reduce(users, axis=1)).tolist()
         return found
 
@@ -144,23 +136,9 @@ class _Windows:
         ]
 
     def groups(self, prefix: str, scope: Scope, kinds: Mapping[Window, Kind]) -> Iterator[list[str | bytes]]:
-        """Yield a (key, field, …) group for each run of windows that lie in one hash, and are few in it."""
+        """Yield a (key, field, …) group for each run of windows that lie in one hash."""
         for window, period, fields in self._hashes:
-            if len(fields) < _WHOLE_FROM:
-                yield [counter_key(prefix, kinds[window], scope, period), *fields]
-
-    def whole(self, prefix: str, scope: Scope, kinds: Mapping[Window, Kind]) -> Iterator[str]:
-        """Yield the keys of the other hashes."""
-        for window, period, fields in self._hashes:
-            if len(fields) >= _WHOLE_FROM:
-                yield counter_key(prefix, kinds[window], scope, period)
-
-    def values(self, fields: Iterator[bytes | None], whole: Iterator[Mapping[bytes, bytes]]) -> list[bytes | None]:
-        """Return the values of all windows in order, taken from the answers to `groups` and to `whole`."""
-        values: list[bytes | None] = []
-        for _, _, wanted in self._hashes:
-            values += islice(fields, len(wanted)) if len(wanted) < _WHOLE_FROM else map(next(whole).get, wanted)
-        return values
+            yield [counter_key(prefix, kinds[window], scope, period), *fields]
 
 
 @lru_cache(maxsize=RANGES_REMEMBERED)

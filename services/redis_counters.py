@@ -1,6 +1,6 @@
 """The counter store on Redis or Valkey: three scripts, each on the keys of one hash slot."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from itertools import chain
@@ -25,7 +25,6 @@ from services.counters import (
 from services.identifiers import Epoch, FrameOffset, PartitionId
 from services.keyspace import PREFIX, state_key, tags
 from services.partition_state import read_state, write_progress, write_state
-from services.redis_calls import Command, RedisCalls
 from services.redis_client import translated
 
 GROUP_ARGUMENTS_MAX = 4_000
@@ -63,19 +62,17 @@ class Script:
 class RedisCounterStore:
     """`services.counters.CounterStore` on Redis 6.2 or Valkey 7.2 and later."""
 
-    def __init__(self, client: Redis, partitions: int, reads: RedisCalls | None = None) -> None:
+    def __init__(self, client: Redis, partitions: int, read_call: Call | None = None) -> None:
         """Build the store.
 
         Args:
             client: with `decode_responses` off.
             partitions: P, the number of partitions of `usage.frames`.
-            reads: makes each read one transaction; if None, a script does it. A transaction of some large answers takes
-                Redis a third of the script's time; for thousands of small ones there would be too many commands.
+            read_call: sends the commands of `read`; the client if None.
         """
         self._client = client
         self._tags = tags(partitions)
-        self._reads = reads
-        self._read = Script(client.execute_command, "read")
+        self._read = Script(read_call or client.execute_command, "read")
         self._apply = Script(client.execute_command, "apply")
         self._begin = Script(client.execute_command, "begin")
 
@@ -91,8 +88,6 @@ class RedisCounterStore:
         return begun
 
     async def read(self, partition: PartitionId, request: ReadRequest) -> ReadResult:
-        if self._reads is not None:
-            return await self._read_at_once(self._reads, partition, request)
         wanted = msgpack.packb(
             (_sliced(request.fields), _sliced(request.members), list(request.whole)), use_bin_type=False
         )
@@ -102,21 +97,6 @@ class RedisCounterStore:
             fields=list(chain.from_iterable(values)),
             members=list(chain.from_iterable(members)),
             whole=[_pairs(entries) for entries in whole],
-        )
-
-    async def _read_at_once(self, reads: RedisCalls, partition: PartitionId, request: ReadRequest) -> ReadResult:
-        commands: list[Command] = [("HGETALL", state_key(self._tags[partition]))]
-        commands += [("HMGET", *group) for group in request.fields]
-        commands += [("SMISMEMBER", *group) for group in request.members]
-        commands += [("HGETALL", key) for key in request.whole]
-        with translated():
-            state, *replies = await reads.transaction(commands)
-        fields, members = len(request.fields), len(request.fields) + len(request.members)
-        return ReadResult(
-            state=_known_state(tuple(chain.from_iterable(_mapping(state).items())), partition),
-            fields=list(chain.from_iterable(replies[:fields])),
-            members=list(chain.from_iterable(replies[fields:members])),
-            whole=[_mapping(reply) for reply in replies[members:]],
         )
 
     async def apply(self, partition: PartitionId, request: ApplyRequest) -> ApplyOutcome:
@@ -179,11 +159,6 @@ def _sliced(groups: Sequence[Sequence[str | bytes]]) -> list[Sequence[str | byte
         for group in groups
         for start in range(1, len(group), GROUP_ARGUMENTS_MAX)
     ]
-
-
-def _mapping(reply: Mapping[bytes, bytes] | Sequence[bytes]) -> dict[bytes, bytes]:
-    """Return the reply of HGETALL, which is a map or flat with the version of the protocol."""
-    return dict(reply) if isinstance(reply, Mapping) else _pairs(reply)
 
 
 def _pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:

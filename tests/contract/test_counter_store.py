@@ -36,14 +36,14 @@ BEGUN = PartitionState(
 )
 
 
-@pytest.fixture(params=["memory", "redis", "redis, reads as transactions"])
+@pytest.fixture(params=["memory", "redis", "redis, reads on connections of their own"])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[CounterStore]:
     if request.param == "memory":
         yield MemoryCounterStore(PARTITIONS)
         return
     settings = RedisSettings(url=request.getfixturevalue("redis_url"))
     client, reads = connect(settings), redis_calls(settings, timeout_s=5, connections=2)
-    yield RedisCounterStore(client, PARTITIONS, None if request.param == "redis" else reads)
+    yield RedisCounterStore(client, PARTITIONS, None if request.param == "redis" else reads.call)
     await reads.aclose()
     await client.aclose()
 

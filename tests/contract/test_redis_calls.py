@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError, ResponseError
+from redis.exceptions import ConnectionError, NoScriptError
 
 from services.redis_calls import RedisCalls, redis_calls
 from services.redis_client import connect
@@ -33,12 +33,6 @@ async def calls(redis_url: str) -> AsyncIterator[RedisCalls]:
     await calls.aclose()
 
 
-async def call(calls: RedisCalls, *command: str | bytes) -> object:
-    """Send one command alone, which may wait for its answer as one in a transaction may not."""
-    [answer] = await calls.answers([command])
-    return answer
-
-
 async def connected(client: Redis) -> list[str]:
     """The ids of the connections that calls hold."""
     return [row["id"] for row in await client.client_list() if row["name"] == NAME]
@@ -59,18 +53,18 @@ async def wait_until_blocked(client: Redis, count: int) -> None:
 
 
 async def test_calls_one_after_the_other_share_a_connection(calls: RedisCalls, client: Redis) -> None:
-    assert [await call(calls, "ECHO", text) for text in ("one", b"\xff", "3")] == [b"one", b"\xff", b"3"]
+    assert [await calls.call("ECHO", text) for text in ("one", b"\xff", 3)] == [b"one", b"\xff", b"3"]
     assert len(await connected(client)) == 1
 
 
 async def test_a_connection_that_the_server_closed_is_made_anew(calls: RedisCalls, client: Redis) -> None:
-    await call(calls, "PING")
+    await calls.call("PING")
     [before] = await connected(client)
     await client.client_kill_filter(_id=before)
 
     async def is_answered() -> bool:
         with suppress(ConnectionError):  # until the closing is seen
-            return bool(await call(calls, "ECHO", "anew") == b"anew")
+            return bool(await calls.call("ECHO", "anew") == b"anew")
         return False
 
     await eventually(is_answered)
@@ -81,14 +75,14 @@ async def test_a_connection_that_the_server_closed_is_made_anew(calls: RedisCall
 async def test_the_reply_to_a_call_that_was_given_up_is_nobody_elses(redis_url: str, client: Redis) -> None:
     calls = redis_calls(RedisSettings(url=redis_url), timeout_s=0.1, connections=1, name=NAME)
     with pytest.raises(TimeoutError):
-        await call(calls, "BLPOP", "nothing", "1")
-    assert await call(calls, "ECHO", "mine") == b"mine"
-    given_up = asyncio.create_task(call(calls, "BLPOP", "nothing", "1"))
+        await calls.call("BLPOP", "nothing", 1)
+    assert await calls.call("ECHO", "mine") == b"mine"
+    given_up = asyncio.create_task(calls.call("BLPOP", "nothing", 1))
     await wait_until_blocked(client, 1)
     given_up.cancel()
     await asyncio.wait((given_up,))
     await client.lpush("nothing", "late")
-    assert await call(calls, "ECHO", "mine too") == b"mine too"
+    assert await calls.call("ECHO", "mine too") == b"mine too"
     await calls.aclose()
 
 
@@ -105,36 +99,32 @@ async def test_a_connection_that_was_given_up_before_it_stood_is_hung_up() -> No
         settings = RedisSettings(url=f"redis://{LOOPBACK}:{port}/0")
         calls = redis_calls(settings, timeout_s=0.1, connections=1, name=NAME)
         with pytest.raises(TimeoutError):
-            await call(calls, "PING")
+            await calls.call("PING")
         await asyncio.wait_for(ended.wait(), 5)
         await calls.aclose()
 
 
-async def test_an_error_of_the_server_ends_its_transaction_alone(calls: RedisCalls, client: Redis) -> None:
-    await client.set("text", "a")
-    with pytest.raises(ResponseError, match="WRONGTYPE"):
-        await calls.transaction([("HGETALL", "none"), ("HGETALL", "text")])
-    with pytest.raises(ResponseError, match="unknown command"):
-        await calls.transaction([("HGETALL", "none"), ("NO-SUCH-COMMAND",), ("GET", "text")])
-    assert await calls.transaction([("GET", "text"), ("ECHO", "after")]) == [b"a", b"after"]
-    assert len(await connected(client)) == 1
+async def test_an_error_of_the_server_ends_its_call_alone(calls: RedisCalls) -> None:
+    with pytest.raises(NoScriptError):
+        await calls.call("EVALSHA", "0" * 40, 0)
+    assert await calls.call("ECHO", "after") == b"after"
 
 
 async def test_there_are_no_more_connections_than_allowed_and_waiting_for_one_counts(
     redis_url: str, client: Redis
 ) -> None:
     calls = redis_calls(RedisSettings(url=redis_url), timeout_s=0.2, connections=2, name=NAME)
-    waiting = [asyncio.create_task(call(calls, "BLPOP", f"empty-{number}", "1")) for number in range(5)]
+    waiting = [asyncio.create_task(calls.call("BLPOP", f"empty-{number}", 1)) for number in range(5)]
     await wait_until_blocked(client, 2)
     assert len(await connected(client)) == 2
     ended = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(each, TimeoutError) for each in ended)
-    assert await call(calls, "ECHO", "free again") == b"free again"
+    assert await calls.call("ECHO", "free again") == b"free again"
     await calls.aclose()
 
 
 async def test_nothing_is_left_open(calls: RedisCalls, client: Redis) -> None:
-    await asyncio.gather(*[call(calls, "PING") for _ in range(5)])
+    await asyncio.gather(*[calls.call("PING") for _ in range(5)])
     assert len(await connected(client)) == 2
     await calls.aclose()
 

@@ -14,7 +14,7 @@ from query_api.schemas.usage import UsageBlock
 from query_api.usage import Members, ratio, usage_blocks
 from services.counters import ReadResult
 from services.identifiers import OrganizationId, UserId
-from services.keyspace import FIELDS_MAX, Kind, Scope, counter_key, period_and_place
+from services.keyspace import Kind, Scope, counter_key, period_and_place
 from services.metrics_contract import (
     AGENT,
     CHAT,
@@ -179,7 +179,7 @@ def test_the_longest_ranges_stay_within_one_read(granularity: Granularity, from_
     asked = AskedRange(from_ms=from_ms, to_ms=to_ms, granularity=granularity)
     blocks = plan_blocks(asked, Kept(first_hour=None, first_day=None), to_ms)
     request = WantedCells(Scope(organization=OrganizationId("acme")), blocks).request("p:")
-    assert sum(len(group) - 1 for group in request.fields) + len(request.whole) * FIELDS_MAX <= READ_FIELDS_MAX
+    assert sum(len(group) - 1 for group in request.fields) <= READ_FIELDS_MAX
 
 
 @given(start=st.integers(-9_000, 9_000), hours=st.integers(1, 3_000), granularity=st.sampled_from(Granularity))
@@ -188,25 +188,15 @@ def test_each_window_of_each_block_is_read_once_and_in_order(start: int, hours: 
     blocks = plan_blocks(asked, Kept(first_hour=None, first_day=None), asked.to_ms)
     scope = Scope(organization=OrganizationId("acme"))
     windows = [(window, number) for block in blocks for window, numbers in runs_of(block) for number in numbers]
-    wanted = WantedCells(scope, blocks)
-    request = wanted.request("p:")
-    # Each place of the store holds its own name.
-    fields = [f"{key!s}.{_text(field)}".encode() for key, *names in request.fields for field in names]
-    whole = [{b"%d" % name: f"{key}.{name}".encode() for name in range(FIELDS_MAX)} for key in request.whole]
-    raw = wanted.blocks(ReadResult(state=None, fields=fields, members=[], whole=whole))
-    assert raw is not None
-    counters, bitmaps = ([value for block in raw for value in block[part]] for part in (0, 1))
-    for kinds, found in ((_COUNTERS, counters), (_ACTIVE, bitmaps)):
+    _, *groups = WantedCells(scope, blocks).request("p:").fields
+    found = [(key, field) for key, *fields in groups for field in fields]
+    for kinds, part in ((_COUNTERS, found[: len(found) // 2]), (_ACTIVE, found[len(found) // 2 :])):
         places = [(kinds[window], *period_and_place(window, number)) for window, number in windows]
-        assert found == [
-            f"{counter_key('p:', kind, scope, period)}.{place * len(PRODUCTS) + product.code}".encode()
+        assert part == [
+            (counter_key("p:", kind, scope, period), str(place * len(PRODUCTS) + product.code))
             for kind, period, place in places
             for product in PRODUCTS
         ]
-
-
-def _text(name: str | bytes) -> str:
-    return name.decode() if isinstance(name, bytes) else name
 
 
 def read(fields: list[bytes | None]) -> ReadResult:
