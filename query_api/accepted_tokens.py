@@ -4,6 +4,7 @@ A token is remembered by its digest, with the keys that it was checked with, and
 that were refused are not remembered: there is no end to them.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -31,7 +32,7 @@ class AcceptedTokens:
 
     def __init__(self, now_ms: Callable[[], int] = now_ms) -> None:
         self._now_ms = now_ms
-        self._held: dict[bytes, AcceptedToken] = {}
+        self._held: OrderedDict[bytes, AcceptedToken] = OrderedDict()
 
     def get(self, token: str) -> AcceptedToken | None:
         """Return what is remembered of exactly this token, None when that is nothing or it has ended."""
@@ -42,7 +43,7 @@ class AcceptedTokens:
         digest = _digest(token)
         self._held.pop(digest, None)
         if len(self._held) >= TOKENS_REMEMBERED:
-            del self._held[next(iter(self._held))]
+            self._held.popitem(last=False)
         until_ms = (good.expires_s + LEEWAY_S) * 1000
         self._held[digest] = AcceptedToken(good=good, keys=keys, until_ms=until_ms)
 

@@ -5,11 +5,11 @@ side, so that a block's cells lie together. All blocks are summed and united at 
 and a few operations on arrays cost less than one on each of them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, pairwise
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from services.counter_codec import unpack
 from services.counters import ReadRequest, ReadResult
 from services.identifiers import OrganizationId
 from services.keyspace import COUNT_FIELD, FIELDS_MAX, Kind, Scope, counter_key, index_key, period_and_place
-from services.metrics_contract import PRODUCTS
+from services.metrics_contract import COUNTERS_PER_PRODUCT_MAX, PRODUCTS
 from services.windows import HOURS_PER_DAY, Window, first_day_of_month
 
 READ_FIELDS_MAX: Final = 20_000
@@ -48,16 +48,11 @@ class BlockCells:
     active_in_any: Numbers
 
 
-class RawBlock(NamedTuple):
-    """What the store holds of one block, window after window, None where it holds nothing.
+Values = tuple[bytes | None, ...]
+"""One for each product, window after window; None where the store holds nothing."""
 
-    Attributes:
-        counters: packed, one a product.
-        bitmaps: of the active users, one a product; none at all for a user's scope.
-    """
-
-    counters: tuple[bytes | None, ...]
-    bitmaps: tuple[bytes | None, ...]
+RawBlock = tuple[Values, Values]
+"""What the store holds of one block: packed counters, and bitmaps of the active users (none for a user's scope)."""
 
 
 class WantedCells:
@@ -80,23 +75,26 @@ class WantedCells:
         known, *values = result.fields
         if known is None:
             return None
-        counters = values[: self._windows.count * len(PRODUCTS)]
-        bitmaps = values[len(counters) :]
-        bounds = [start * len(PRODUCTS) for start in (*self._windows.starts, self._windows.count)]
-        return [RawBlock(tuple(counters[start:end]), tuple(bitmaps[start:end])) for start, end in pairwise(bounds)]
+        size = self._windows.count * len(PRODUCTS)
+        counters = self._windows.parted(values[:size])
+        if self._scope.user is not None:
+            return [(each, ()) for each in counters]
+        return list(zip(counters, self._windows.parted(values[size:]), strict=True))
 
 
 def block_cells(blocks: Sequence[RawBlock]) -> BlockCells:
     """Return the cells of blocks of one kind of scope."""
-    sizes = [len(block.counters) // len(PRODUCTS) for block in blocks]
+    sizes = [len(counters) // len(PRODUCTS) for counters, _ in blocks]
     starts = [0, *accumulate(sizes)][:-1]
-    counters = unpack([value for block in blocks for value in block.counters])
-    sums = _of_blocks(np.add, counters.reshape(-1, len(PRODUCTS), counters.shape[1]), starts)
-    if not blocks[0].bitmaps:
+    packed = [value for counters, _ in blocks for value in counters]
+    bitmaps = [value for _, of_block in blocks for value in of_block]
+    counters = unpack(packed).reshape(-1, len(PRODUCTS), COUNTERS_PER_PRODUCT_MAX)
+    sums = _of_blocks(np.add, counters, starts)
+    if not bitmaps:
         # A user is active in a product when its leading count is 1 or more (contract notes A10).
         active = (sums[:, :, 0] >= 1).astype(np.int64)
         return BlockCells(sums=sums, active=active, active_in_any=active.max(axis=1, initial=0))
-    users = _of_blocks(np.bitwise_or, _words([bitmap for block in blocks for bitmap in block.bitmaps]), starts)
+    users = _of_blocks(np.bitwise_or, _words(bitmaps), starts)
     return BlockCells(sums=sums, active=_ones(users), active_in_any=_ones(np.bitwise_or.reduce(users, axis=1)))
 
 
@@ -134,6 +132,13 @@ class _Windows:
             for window, numbers in runs
             for period, first, end in _periods(window, numbers)
         ]
+
+    def parted(self, values: Sequence[bytes | None]) -> Iterable[Values]:
+        """Return the values of each block, of those of all windows."""
+        if len(self.starts) == self.count:
+            return zip(*[iter(values)] * len(PRODUCTS), strict=True)
+        bounds = [start * len(PRODUCTS) for start in (*self.starts, self.count)]
+        return [tuple(values[start:end]) for start, end in pairwise(bounds)]
 
     def groups(self, prefix: str, scope: Scope, kinds: Mapping[Window, Kind]) -> Iterator[list[str | bytes]]:
         """Yield a (key, field, …) group for each run of windows that lie in one hash."""

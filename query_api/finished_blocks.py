@@ -4,6 +4,7 @@ A day that is over hardly changes, and a dashboard asks for it again and again: 
 the time that it takes to make it. What is remembered cannot be old, for other counters or bitmaps are another key.
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
 
@@ -27,12 +28,13 @@ class FinishedBlocks:
     """The blocks that one process made last."""
 
     def __init__(self) -> None:
-        self._held: dict[tuple[PlannedBlock, RawBlock], bytes] = {}
+        # To take the first of an ordinary dict, its places that were left are gone through one by one.
+        self._held: OrderedDict[tuple[PlannedBlock, RawBlock], bytes] = OrderedDict()
 
     def of(self, planned: Sequence[PlannedBlock], raw: Sequence[RawBlock]) -> list[bytes]:
         """Return the JSON object of each block."""
         keys = list(zip(planned, raw, strict=True))
-        found = [self._held.get(key) if len(key[1].counters) == len(PRODUCTS) else None for key in keys]
+        found = [self._held.get(key) if len(key[1][0]) == len(PRODUCTS) else None for key in keys]
         missing = [at for at, block in enumerate(found) if block is None]
         if missing:
             made = usage_blocks([planned[at] for at in missing], block_cells([raw[at] for at in missing]))
@@ -45,6 +47,6 @@ class FinishedBlocks:
         longest = max(map(len, filter(None, bitmaps)), default=0)
         if len(counters) == len(PRODUCTS) and longest <= BITMAP_BYTES_MAX:
             if len(self._held) >= BLOCKS_REMEMBERED:
-                del self._held[next(iter(self._held))]
+                self._held.popitem(last=False)
             self._held[key] = block
         return block

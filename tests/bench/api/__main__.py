@@ -6,33 +6,28 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import redis
 import uvloop
 
 from services.clock import now_ms
-from services.identifiers import OrganizationId, UserId
 from services.redis_client import connect
 from services.redis_counters import RedisCounterStore
 from services.settings import RedisSettings, Settings
-from services.tokens import Claims, Role, issue_token, token_key
 from tests.bench import machine
-from tests.bench.api.bare import Recorded
+from tests.bench.api.exchanges import Asking, ask_all
 from tests.bench.api.filling import Filled, fill
-from tests.bench.api.load import Answer, Connections, WrongAnswer, request_bytes
-from tests.bench.api.measuring import Side, at_rate, side_by_side
-from tests.bench.api.operations import DAILY_30, Operation, operations
+from tests.bench.api.measuring import at_rate, side_by_side
+from tests.bench.api.operations import DAILY_30, operations
 from tests.bench.api.population import DAYS, ORGANIZATIONS, TEAMS, USERS, asked_at
 from tests.bench.api.report import HalfRate, Measured, print_tables, verdicts
 from tests.bench.api.servers_asked import Server, running_api, running_bare
 from tests.support import servers
 
 FILL_SECONDS = 600.0
-TOKEN_SECONDS = 7_200
 
 
 def main() -> int:
@@ -43,14 +38,13 @@ def main() -> int:
         url = options.redis or _filled_redis(stack, now, options.seed)
         settings = Settings(redis=RedisSettings(url=url))
         api = stack.enter_context(running_api(settings, directory, redis_pid=_pid_of(url)))
-        asked = asked_at(now)
-        rows = [each for each in operations(asked) if options.only in each.name]
-        exchanges = uvloop.run(_record(api, rows, _headers(settings, asked.organization)))
-        bare = stack.enter_context(running_bare([each.recorded for each in exchanges], directory))
+        rows = [each for each in operations(asked_at(now)) if options.only in each.name]
+        askings = uvloop.run(ask_all(rows, api, settings))
+        bare = stack.enter_context(running_bare([each.recorded for each in askings], directory))
         # Millions of small objects without a cycle among them: to look for cycles would be measured with the answers.
         gc.collect()
         gc.disable()
-        measured, half_rate = uvloop.run(_measure(options, exchanges, api, bare))
+        measured, half_rate = uvloop.run(_measure(options, askings, api, bare))
     kept = list(verdicts(measured, half_rate))
     figures = {
         "connections": options.connections,
@@ -102,62 +96,20 @@ async def _fill(settings: Settings, now: int, seed: int) -> Filled:
         await client.aclose()
 
 
-def _headers(settings: Settings, organization: str) -> Mapping[str, str]:
-    claims = Claims(subject=UserId("bench"), organization=OrganizationId(organization), role=Role.ADMIN)
-    key = token_key(settings.api)
-    token = issue_token(claims, key, issued_s=now_ms() // 1000, lifetime_s=TOKEN_SECONDS)
-    return {"Authorization": f"Bearer {token}"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
-    """An operation, its request to the API and to the bare route, and the answer of both."""
-
-    operation: Operation
-    path: str
-    headers: Mapping[str, str]
-    answer: Answer
-
-    @property
-    def recorded(self) -> Recorded:
-        return Recorded(self.path, self.answer.headers, self.answer.body)
-
-    def side(self, server: Server, path: str) -> Side:
-        target, address = self.operation.target_at(path), server.address
-        request = request_bytes(address, target, self.headers)
-        return Side(address=address, pids=server.pids, request=request, body=self.answer.body)
-
-
-async def _record(api: Server, rows: Sequence[Operation], headers: Mapping[str, str]) -> list[Exchange]:
-    """Ask each operation once."""
-    exchanges = []
-    for number, operation in enumerate(rows):
-        sent = {**headers, **operation.headers}
-        async with Connections(api.address, 1) as opened:
-            answer = await opened.ask(request_bytes(api.address, operation.target_at(operation.path), sent))
-        if answer.status != 200:
-            raise WrongAnswer(f"{operation.name}: {answer.head.decode()} {answer.body.decode()}")
-        exchanges.append(Exchange(operation=operation, path=f"/bare/{number}", headers=sent, answer=answer))
-    return exchanges
-
-
 async def _measure(
-    options: argparse.Namespace, exchanges: Sequence[Exchange], api: Server, bare: Server
+    options: argparse.Namespace, askings: Sequence[Asking], api: Server, bare: Server
 ) -> tuple[list[Measured], HalfRate | None]:
     measured, half_rate = [], None
-    for each in exchanges:
-        asked = each.side(api, each.operation.path)
+    for each in askings:
         of_api, of_bare = await side_by_side(
-            asked, each.side(bare, each.path), connections=options.connections, seconds=options.seconds
+            each.of_api(api), each.of_bare(bare), connections=options.connections, seconds=options.seconds
         )
-        measured.append(Measured(operation=each.operation, bytes=len(each.answer.body), api=of_api, bare=of_bare))
+        measured.append(Measured(operation=each.operation, bytes=len(each.answers[0].body), api=of_api, bare=of_bare))
         _say(f"{each.operation.name}: {measured[-1].ratio:.2f} times the bare route's median")
-    for each, found in zip(exchanges, measured, strict=True):
         if each.operation.name == DAILY_30:
-            most = found.api.per_second
-            asked = each.side(api, each.operation.path)
-            times = await at_rate(asked, per_second=most / 2, seconds=options.half_rate_seconds, seed=options.seed)
-            half_rate = HalfRate(maximum_per_second=most, times=times)
+            rate, seconds = of_api.per_second / 2, options.half_rate_seconds
+            times = await at_rate(each.of_api(api), per_second=rate, seconds=seconds, seed=options.seed)
+            half_rate = HalfRate(maximum_per_second=of_api.per_second, times=times)
     return measured, half_rate
 
 

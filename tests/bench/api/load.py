@@ -7,10 +7,10 @@ server spends on the request.
 import asyncio
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Self, cast
+from typing import Any, Final, Self, cast
 
 _HEAD_END: Final = b"\r\n\r\n"
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
@@ -39,6 +39,14 @@ class Answer:
     def headers(self) -> list[tuple[str, str]]:
         lines = self.head.decode("latin-1").split("\r\n")[1:]
         return [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request, and the body that must come back."""
+
+    request: bytes
+    body: bytes
 
 
 def request_bytes(address: tuple[str, int], target: str, headers: Mapping[str, str]) -> bytes:
@@ -114,26 +122,22 @@ class Connections:
         async with asyncio.timeout(_ANSWER_SECONDS):
             return await self._open[0].ask(request)
 
-    async def keep_busy(self, request: bytes, body: bytes, seconds: float) -> list[float]:
+    async def keep_busy(self, exchanges: Iterator[Exchange], seconds: float) -> list[float]:
         """Ask on every connection without a pause; return what each answer took, in seconds."""
         taken: list[float] = []
         end = time.perf_counter() + seconds
 
         async def one_after_the_other(connection: _Connection) -> None:
-            began = time.perf_counter()
-            while began < end:
-                answer = await connection.ask(request)
-                now = time.perf_counter()
-                taken.append(now - began)
-                _check(answer, body)
-                began = time.perf_counter()
+            while (began := time.perf_counter()) < end:
+                exchange = next(exchanges)
+                answer = await connection.ask(exchange.request)
+                taken.append(time.perf_counter() - began)
+                _check(answer, exchange.body)
 
-        async with asyncio.timeout(seconds + _ANSWER_SECONDS), asyncio.TaskGroup() as tasks:
-            for connection in self._open:
-                tasks.create_task(one_after_the_other(connection))
+        await self._on_each(one_after_the_other, seconds)
         return taken
 
-    async def keep_schedule(self, request: bytes, body: bytes, due_s: Sequence[float]) -> list[float]:
+    async def keep_schedule(self, exchanges: Iterator[Exchange], due_s: Sequence[float]) -> list[float]:
         """Ask at instants (seconds from now, ascending); return the seconds from each instant to its answer.
 
         An instant at which no connection is free waits for one, and its time runs.
@@ -144,17 +148,20 @@ class Connections:
 
         async def take_the_next(connection: _Connection) -> None:
             for due in instants:
-                wait = began + due - time.perf_counter()
-                if wait > 0:
+                if (wait := began + due - time.perf_counter()) > 0:
                     await asyncio.sleep(wait)
-                answer = await connection.ask(request)
+                exchange = next(exchanges)
+                answer = await connection.ask(exchange.request)
                 taken.append(time.perf_counter() - began - due)
-                _check(answer, body)
+                _check(answer, exchange.body)
 
-        async with asyncio.timeout(due_s[-1] + _ANSWER_SECONDS), asyncio.TaskGroup() as tasks:
-            for connection in self._open:
-                tasks.create_task(take_the_next(connection))
+        await self._on_each(take_the_next, due_s[-1])
         return taken
+
+    async def _on_each(self, work: Callable[[_Connection], Coroutine[Any, Any, None]], seconds: float) -> None:
+        async with asyncio.timeout(seconds + _ANSWER_SECONDS), asyncio.TaskGroup() as tasks:
+            for connection in self._open:
+                tasks.create_task(work(connection))
 
 
 def _check(answer: Answer, body: bytes) -> None:

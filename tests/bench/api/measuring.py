@@ -2,14 +2,15 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Final
 
 import numpy as np
 
-from tests.bench.api.load import Connections
+from tests.bench.api.load import Connections, Exchange
 from tests.bench.machine import running_seconds
 
 SLICE_SECONDS: Final = 0.25
@@ -20,7 +21,7 @@ SCHEDULE_CONNECTIONS: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """A server, and what to send it.
+    """A server, and what to send it in turn.
 
     Attributes:
         pids: name -> process that works on the answer.
@@ -28,8 +29,7 @@ class Side:
 
     address: tuple[str, int]
     pids: Mapping[str, int]
-    request: bytes
-    body: bytes
+    exchanges: Sequence[Exchange]
 
 
 @dataclass(slots=True)
@@ -60,13 +60,13 @@ async def side_by_side(api: Side, bare: Side, *, connections: int, seconds: floa
     """Return the times of both, asked in turns for `seconds` each, the one that begins changing from turn to turn."""
     of_api, of_bare = Times(), Times()
     async with Connections(api.address, connections) as to_api, Connections(bare.address, connections) as to_bare:
-        turns = [(to_api, api, of_api), (to_bare, bare, of_bare)]
-        for opened, side, _ in turns:
-            await opened.keep_busy(side.request, side.body, WARM_UP_SECONDS)
+        turns = [(to_api, api, of_api, cycle(api.exchanges)), (to_bare, bare, of_bare, cycle(bare.exchanges))]
+        for opened, _, _, exchanges in turns:
+            await opened.keep_busy(exchanges, WARM_UP_SECONDS)
         for _ in range(max(1, round(seconds / SLICE_SECONDS))):
-            for opened, side, times in turns:
+            for opened, side, times, exchanges in turns:
                 with _timed(side, times):
-                    times.taken += await opened.keep_busy(side.request, side.body, SLICE_SECONDS)
+                    times.taken += await opened.keep_busy(exchanges, SLICE_SECONDS)
             turns.reverse()
     return of_api, of_bare
 
@@ -78,7 +78,7 @@ async def at_rate(side: Side, *, per_second: float, seconds: float, seed: int) -
     times = Times()
     async with Connections(side.address, SCHEDULE_CONNECTIONS) as opened:
         with _timed(side, times):
-            times.taken += await opened.keep_schedule(side.request, side.body, due_s)
+            times.taken += await opened.keep_schedule(cycle(side.exchanges), due_s)
     return times
 
 

@@ -1,6 +1,7 @@
 """Who is in the store, and when they used something."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
@@ -25,6 +26,10 @@ _SHAPE: Final = replace(
 def everybody() -> tuple[Member, ...]:
     """Return every user, the largest organization first."""
     return tuple(members(_SHAPE))
+
+
+def organizations() -> Sequence[str]:
+    return _SHAPE.organizations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
