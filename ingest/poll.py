@@ -16,16 +16,9 @@ from ingest.admission import Admission, Admitted, Rejected
 from ingest.directory_admission import DirectoryAdmission
 from services.dead_letters import Reason
 from services.directory_records import DirectoryChange
+from services.directory_rows import DirectoryRow, directory_row
 from services.events import text_names
-from services.frames import (
-    COUNTER_COLUMNS,
-    EVENT_COLUMNS,
-    REJECTED_COLUMNS,
-    Column,
-    DirectoryRow,
-    directory_row,
-    no_rows,
-)
+from services.frames import COUNTER_COLUMNS, EVENT_COLUMNS, REJECTED_COLUMNS, Column, no_rows
 from services.identifiers import PartitionId
 from services.keyspace import partition_of, partition_of_unit, unit_of
 from services.metrics_contract import PRODUCTS

@@ -1,34 +1,29 @@
 """The three usage calls of the contract: organization, team, user."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import StringConstraints
 
 from query_api.access import Access
 from query_api.auth import Caller
 from query_api.openapi import IF_NONE_MATCH, usage_answers
+from query_api.parameters import Id
 from query_api.policy import Operation
 from query_api.ranges import GranularityWord, parse_range
 from query_api.reading import UsageReader
 from query_api.schemas.usage import OrgUsageResponse, TeamUsageResponse, UserUsageResponse
 from query_api.usage_answers import usage_answer
-from services.events import ID_CHARACTERS_MAX
 from services.identifiers import OrganizationId, TeamId, UserId
 from services.keyspace import Scope
 from services.tokens import Claims
 
-_ID_PATTERN: Final = r"^[^/\x00-\x1f\x7f-\x9f]+$"
-"""What an id in an event may be; no other was ever counted."""
-
-_Id = StringConstraints(min_length=1, max_length=ID_CHARACTERS_MAX, pattern=_ID_PATTERN)
 _Instant: dict[str, Any] = {"format": "date-time"}
 
 OrganizationParameter = Annotated[
-    str, _Id, Query(alias="organizationId", description="Organization to report on: the caller's, or one below it.")
+    str, Id, Query(alias="organizationId", description="Organization to report on: the caller's, or one below it.")
 ]
-TeamParameter = Annotated[str, _Id, Query(alias="teamId", description="Team to report on.")]
-UserParameter = Annotated[str, _Id, Query(alias="userId", description="User to report on.")]
+TeamParameter = Annotated[str, Id, Query(alias="teamId", description="Team to report on.")]
+UserParameter = Annotated[str, Id, Query(alias="userId", description="User to report on.")]
 FromParameter = Annotated[
     str, Query(alias="from", description="Start of the range, RFC 3339, inclusive.", json_schema_extra=_Instant)
 ]

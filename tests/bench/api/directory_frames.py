@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from services.directory import EVENT_TYPES, Thing
 from services.directory_check import read_directory_event
-from services.frames import EVENT_COLUMNS, REJECTED_COLUMNS, Frame, directory_row, no_rows
+from services.directory_rows import directory_row
+from services.frames import EVENT_COLUMNS, REJECTED_COLUMNS, Frame, no_rows
 from services.keyspace import partition_of_unit, unit_of
 from services.simulated_population import Member
 from services.windows import DAY_MS, rfc3339

@@ -7,16 +7,8 @@ from hypothesis import strategies as st
 
 from services.directory import Status, Thing
 from services.directory_records import DirectoryChange, month_of
-from services.frames import (
-    EVENT_COLUMNS,
-    VERSION,
-    Column,
-    DirectoryRow,
-    WrongFrame,
-    decode_frame,
-    directory_row,
-    encode_frame,
-)
+from services.directory_rows import DirectoryRow, directory_row
+from services.frames import EVENT_COLUMNS, VERSION, Column, WrongFrame, decode_frame, encode_frame
 from services.identifiers import OrganizationId
 from tests.unit.services.test_frames import SOURCES, STRINGS, columns, frame_of
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from services.directory_rows import DirectoryRow
 from services.frames import (
     COUNTER_COLUMNS,
     EVENT_COLUMNS,
@@ -16,7 +17,6 @@ from services.frames import (
     SPLIT_COLUMNS,
     VERSION,
     Column,
-    DirectoryRow,
     Frame,
     FrameHeader,
     FrameSource,
