@@ -6,11 +6,12 @@ the time that it takes to make it. What is remembered cannot be old, for other c
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
-from query_api.cells import RawBlock, block_cells
+from query_api.cells import RawBlock, Values, block_cells
 from query_api.ranges import PlannedBlock
 from query_api.usage import usage_blocks
 from services.metrics_contract import PRODUCTS
@@ -24,29 +25,41 @@ BITMAP_BYTES_MAX: Final = 1_024
 _encoder: Final = msgspec.json.Encoder()
 
 
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    bitmaps: Values
+    json: bytes
+
+
 class FinishedBlocks:
-    """The blocks that one process made last."""
+    """The blocks that one process made last.
+
+    Bitmaps are compared, not hashed with the rest of the key: they are most of its bytes, and to compare bytes takes a
+    tenth of the time. Of blocks that differ in their bitmaps alone the last one is remembered.
+    """
 
     def __init__(self) -> None:
         # To take the first of an ordinary dict, its places that were left are gone through one by one.
-        self._held: OrderedDict[tuple[PlannedBlock, RawBlock], bytes] = OrderedDict()
+        self._held: OrderedDict[tuple[PlannedBlock, Values], _Finished] = OrderedDict()
 
     def of(self, planned: Sequence[PlannedBlock], raw: Sequence[RawBlock]) -> list[bytes]:
         """Return the JSON object of each block."""
-        keys = list(zip(planned, raw, strict=True))
-        found = [self._held.get(key) if len(key[1][0]) == len(PRODUCTS) else None for key in keys]
-        missing = [at for at, block in enumerate(found) if block is None]
+        found: list[bytes | None] = []
+        for block, (counters, bitmaps) in zip(planned, raw, strict=True):
+            held = self._held.get((block, counters)) if len(counters) == len(PRODUCTS) else None
+            found.append(held.json if held is not None and held.bitmaps == bitmaps else None)
+        missing = [at for at, json in enumerate(found) if json is None]
         if missing:
             made = usage_blocks([planned[at] for at in missing], block_cells([raw[at] for at in missing]))
             for at, members in zip(missing, made, strict=True):
-                found[at] = self._remembered(keys[at], _encoder.encode(members))
-        return [block for block in found if block is not None]
+                found[at] = self._remembered(planned[at], raw[at], _encoder.encode(members))
+        return [json for json in found if json is not None]
 
-    def _remembered(self, key: tuple[PlannedBlock, RawBlock], block: bytes) -> bytes:
-        _, (counters, bitmaps) = key
+    def _remembered(self, block: PlannedBlock, raw: RawBlock, json: bytes) -> bytes:
+        counters, bitmaps = raw
         longest = max(map(len, filter(None, bitmaps)), default=0)
         if len(counters) == len(PRODUCTS) and longest <= BITMAP_BYTES_MAX:
-            if len(self._held) >= BLOCKS_REMEMBERED:
+            self._held[block, counters] = _Finished(bitmaps, json)
+            if len(self._held) > BLOCKS_REMEMBERED:
                 self._held.popitem(last=False)
-            self._held[key] = block
-        return block
+        return json
