@@ -3,10 +3,10 @@ LOCK := .venv/bin/uv pip compile pyproject.toml --quiet --universal --python-ver
 	--generate-hashes --no-emit-index-url --no-header --no-annotate $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test fuzz bench demo lock
+.PHONY: help setup check test fuzz bench bench-api demo lock
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: ## make .venv from requirements/dev.lock; does nothing while that and pyproject.toml stay the same
 	@sh deploy/setup.sh
@@ -25,6 +25,9 @@ fuzz: setup ## schemathesis, at least 20,000 cases against a running API with da
 
 bench: setup ## the benchmark of two million events, on Apache Kafka and Redis
 	$(PYTHON) -m tests.bench $(ARGS)
+
+bench-api: setup ## latency of each operation of the query API beside a bare route, on Redis
+	$(PYTHON) -m tests.bench.api $(ARGS)
 
 demo: setup ## the whole pipeline on embedded servers, with simulated traffic and a verdict
 	.venv/bin/tidemark demo $(ARGS)
