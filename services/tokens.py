@@ -114,11 +114,6 @@ def issue_token(claims: Claims, key: TokenKey, *, issued_s: int, lifetime_s: int
     return jwt.encode(payload, key.secret, algorithm="HS256")
 
 
-def verify_token(token: str, keys: Iterable[VerificationKey], *, issuer: str, audience: str) -> Claims:
-    """Return what a token claims; arguments and errors are those of `check_token`."""
-    return check_token(token, keys, issuer=issuer, audience=audience).claims
-
-
 def check_token(token: str, keys: Iterable[VerificationKey], *, issuer: str, audience: str) -> GoodToken:
     """Return an accepted token.
 

@@ -6,7 +6,7 @@ import pytest
 
 from services.identifiers import OrganizationId, UserId
 from services.token_keys import VerificationKey, parse_jwks, parse_keys
-from services.tokens import BadToken, Claims, NoKeyFits, Role, TokenKey, issue_token, verify_token
+from services.tokens import BadToken, Claims, NoKeyFits, Role, TokenKey, check_token, issue_token
 from tests.support.signing import (
     FromNow,
     ec_key,
@@ -31,7 +31,7 @@ def now_s() -> int:
 
 
 def verified(text: str, *keys: VerificationKey) -> Claims:
-    return verify_token(text, keys or [SECRET], issuer=KEY.issuer, audience=KEY.audience)
+    return check_token(text, keys or [SECRET], issuer=KEY.issuer, audience=KEY.audience).claims
 
 
 def signed(claims: dict[str, Any], headers: dict[str, Any] | None = None) -> str:
@@ -197,7 +197,7 @@ def test_a_signature_that_fits_is_judged_by_its_claims_not_passed_on_to_other_ke
 def test_without_any_key_no_token_is_accepted() -> None:
     for text in (signed(payload()), token(rsa_key()), unsigned_token(payload())):
         with pytest.raises(BadToken):
-            verify_token(text, [], issuer=KEY.issuer, audience=KEY.audience)
+            check_token(text, [], issuer=KEY.issuer, audience=KEY.audience)
 
 
 @pytest.mark.parametrize(
