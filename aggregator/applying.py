@@ -156,6 +156,7 @@ class PartitionApplier:
             frame_id=request.frame_id,
             source_partitions={**view.state.source_partitions, **request.source_partitions},
             sources={**view.state.sources, **request.sources},
+            months={**view.state.months, **request.months},
         )
         self._telemetry.set("tidemark_applied_offset", request.last, partition=self.partition)
         self._telemetry.count("tidemark_frames_total", len(run.frames), result="applied")

@@ -135,6 +135,7 @@ class Fold:
             frame_id=run.frames[-1].frame_id,
             source_partitions=run.source_partitions,
             sources=run.positions,
+            months=run.months,
             hashes=writes.hashes,
             hash_expiry_s=writes.expiry,
             sets=sets,

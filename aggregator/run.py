@@ -9,8 +9,8 @@ import numpy.typing as npt
 from services.counters import SourcePosition
 from services.directory_records import DirectoryChange
 from services.frames import COUNTER_COLUMNS, Column, Frame
-from services.identifiers import FrameOffset
-from services.windows import HOUR_MS
+from services.identifiers import FrameId, FrameOffset
+from services.windows import HOUR_MS, day_of, month_of_day
 
 Source = tuple[str, int]
 
@@ -61,6 +61,7 @@ class Run:
         sources: source partitions that the run names.
         positions: what the run makes of each source's position.
         source_partitions: topic -> how many partitions it has, where that is more than was known before.
+        months: month -> id of the last frame with a usage event of it.
         ledger: rows for received, dead-lettered and redelivered dead letters.
         directory: directory events in log order.
     """
@@ -83,6 +84,7 @@ class Run:
     sources: Sequence[Source]
     positions: Mapping[Source, SourcePosition]
     source_partitions: Mapping[str, int]
+    months: Mapping[int, FrameId]
     ledger: Sequence[LedgerRow]
     directory: Sequence[LoggedChange]
 
@@ -140,6 +142,7 @@ def join(
         sources=list(sources),
         positions={source: position for source, position in now.items() if positions.get(source) != position},
         source_partitions=grown,
+        months={month: frame.frame_id for frame in frames for month in _months(frame.events["time_ms"])},
         ledger=ledger,
         directory=[each for piece in pieces for each in piece.directory],
     )
@@ -191,6 +194,17 @@ def _further(position: SourcePosition | None, next_offset: int, read_up_to_ms: i
     return SourcePosition(
         next_offset=max(position.next_offset, next_offset), read_up_to_ms=max(times) if times else None
     )
+
+
+def _months(times_ms: Column) -> Sequence[int]:
+    """Return the months that instants lie in; those of a frame mostly lie in one."""
+    if not len(times_ms):
+        return ()
+    first, last = (month_of_day(day_of(int(time_ms))) for time_ms in (times_ms.min(), times_ms.max()))
+    if first == last:
+        return (first,)
+    months: list[int] = np.unique(times_ms.astype("datetime64[ms]").astype("datetime64[M]").astype(np.int64)).tolist()
+    return months
 
 
 def _received(frame: Frame, here: Sequence[Source], covered: Column) -> list[LedgerRow]:

@@ -1,65 +1,103 @@
-"""Makes the JSON of blocks, and remembers it by all that it is made of: the store's own bytes.
+"""The JSON of blocks, remembered by the months that they lie in: months that are over are not read again.
 
-A day that is over hardly changes, and a dashboard asks for it again and again: to look its block up takes a third of
-the time that it takes to make it. What is remembered cannot be old, for other counters or bitmaps are another key.
+The state of a slot names, for each month, the last frame that holds an event of it (`services.counters`). While that
+stays, so do all counters and bitmaps of the month, and so does what was made of them. A dashboard that asks for a year
+over and over costs one month's reading, that of the month which goes on.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import groupby, islice
+from typing import Final, NamedTuple
 
 import msgspec
 
-from query_api.cells import RawBlock, Values, block_cells
-from query_api.ranges import PlannedBlock
+from query_api.cells import RawBlock, block_cells
+from query_api.ranges import RANGES_REMEMBERED, PlannedBlock
 from query_api.usage import usage_blocks
-from services.metrics_contract import PRODUCTS
+from services.counters import PartitionState
+from services.identifiers import Epoch, FrameId
+from services.keyspace import Scope
+from services.windows import HOURS_PER_DAY, month_of_day
 
-BLOCKS_REMEMBERED: Final = 8_192
-"""Of one window each. Some 2 kB, at most 6; the one that was made first goes when there is no room."""
-
-BITMAP_BYTES_MAX: Final = 1_024
-"""Of a block that is remembered, 8,192 users: of a larger organization the bytes would weigh more than the work."""
+BYTES_REMEMBERED: Final = 32 * 2**20
+"""Of JSON in one process, some 1,600 months of days; what was not asked for longest goes when there is no room."""
 
 _encoder: Final = msgspec.json.Encoder()
 
 
-@dataclass(frozen=True, slots=True)
-class _Finished:
-    bitmaps: Values
-    json: bytes
+class Span(NamedTuple):
+    """Blocks next to each other that lie in the same months."""
+
+    months: range
+    blocks: tuple[PlannedBlock, ...]
+
+
+class Revision(NamedTuple):
+    """What the blocks of a span are a function of, beside their scope."""
+
+    epoch: Epoch
+    frames: tuple[FrameId, ...]
+
+
+@lru_cache(maxsize=RANGES_REMEMBERED)
+def spans_of(blocks: tuple[PlannedBlock, ...]) -> tuple[Span, ...]:
+    """Return blocks, ascending and gapless, as spans."""
+    return tuple(Span(months, tuple(of_months)) for months, of_months in groupby(blocks, _months_of))
+
+
+def revision_of(state: PartitionState | None, span: Span) -> Revision | None:
+    """Return the revision of a span's blocks, None where a month of it has no event: there is little to read."""
+    if state is None:
+        return None
+    frames = tuple(state.months[month] for month in span.months if month in state.months)
+    return Revision(state.epoch, frames) if len(frames) == len(span.months) else None
+
+
+def make_blocks(spans: Sequence[Span], raw: Sequence[RawBlock]) -> Iterator[bytes]:
+    """Yield the JSON objects of each span's blocks, commas between them.
+
+    Args:
+        raw: of all the spans' blocks, one after the other.
+    """
+    if not spans:
+        return
+    members = iter(usage_blocks([block for span in spans for block in span.blocks], block_cells(raw)))
+    for span in spans:
+        yield _encoder.encode(list(islice(members, len(span.blocks))))[1:-1]
 
 
 class FinishedBlocks:
-    """The blocks that one process made last.
-
-    Bitmaps are compared, not hashed with the rest of the key: they are most of its bytes, and to compare bytes takes a
-    tenth of the time. Of blocks that differ in their bitmaps alone the last one is remembered.
-    """
+    """The blocks that one process made last, span by span."""
 
     def __init__(self) -> None:
-        # To take the first of an ordinary dict, its places that were left are gone through one by one.
-        self._held: OrderedDict[tuple[PlannedBlock, Values], _Finished] = OrderedDict()
+        self._held: OrderedDict[tuple[Scope, Span], tuple[Revision, bytes]] = OrderedDict()
+        self._bytes = 0
 
-    def of(self, planned: Sequence[PlannedBlock], raw: Sequence[RawBlock]) -> list[bytes]:
-        """Return the JSON object of each block."""
-        found: list[bytes | None] = []
-        for block, (counters, bitmaps) in zip(planned, raw, strict=True):
-            held = self._held.get((block, counters)) if len(counters) == len(PRODUCTS) else None
-            found.append(held.json if held is not None and held.bitmaps == bitmaps else None)
-        missing = [at for at, json in enumerate(found) if json is None]
-        if missing:
-            made = usage_blocks([planned[at] for at in missing], block_cells([raw[at] for at in missing]))
-            for at, members in zip(missing, made, strict=True):
-                found[at] = self._remembered(planned[at], raw[at], _encoder.encode(members))
-        return [json for json in found if json is not None]
+    def find(self, scope: Scope, span: Span, revision: Revision | None) -> bytes | None:
+        """Return the JSON objects of a span's blocks, commas between them, if they were made at this revision."""
+        held = self._held.get((scope, span))
+        if held is None or held[0] != revision:
+            return None
+        self._held.move_to_end((scope, span))
+        return held[1]
 
-    def _remembered(self, block: PlannedBlock, raw: RawBlock, json: bytes) -> bytes:
-        counters, bitmaps = raw
-        longest = max(map(len, filter(None, bitmaps)), default=0)
-        if len(counters) == len(PRODUCTS) and longest <= BITMAP_BYTES_MAX:
-            self._held[block, counters] = _Finished(bitmaps, json)
-            if len(self._held) > BLOCKS_REMEMBERED:
-                self._held.popitem(last=False)
+    def remember(self, scope: Scope, span: Span, revision: Revision | None, json: bytes) -> bytes:
+        """Hold a span's blocks, if they have a revision, and return them."""
+        if revision is None:
+            return json
+        self._drop(self._held.pop((scope, span), None))
+        self._held[scope, span] = (revision, json)
+        self._bytes += len(json)
+        while self._bytes > BYTES_REMEMBERED:
+            self._drop(self._held.popitem(last=False)[1])
         return json
+
+    def _drop(self, held: tuple[Revision, bytes] | None) -> None:
+        self._bytes -= 0 if held is None else len(held[1])
+
+
+def _months_of(block: PlannedBlock) -> range:
+    first, last = (month_of_day(hour // HOURS_PER_DAY) for hour in (block.start_hour, block.end_hour - 1))
+    return range(first, last + 1)

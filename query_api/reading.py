@@ -6,14 +6,18 @@ from typing import Final
 
 from query_api.cells import WantedActives, WantedCells
 from query_api.dated import Dated, oldest
-from query_api.finished_blocks import FinishedBlocks
+from query_api.finished_blocks import FinishedBlocks, Span, make_blocks, revision_of, spans_of
 from query_api.ranges import AskedRange, Kept, kept_at, plan_blocks
 from query_api.slots import SlotReader
 from query_api.utilization import asked_months, block_of_month
+from services.counters import PartitionState
 from services.freshness import as_of_ms
-from services.identifiers import OrganizationId
+from services.identifiers import OrganizationId, PartitionId
 from services.keyspace import Scope, partition_of
 from services.settings import EventSettings, TopicSettings
+
+_GUESSES: Final = 2
+"""Readings that leave out what is remembered; a slot that changes below both of them is read whole."""
 
 _MONTHS_PER_READ: Final = 12
 """Bitmaps of a year in one script call: 372 days of four products."""
@@ -25,9 +29,9 @@ class UnknownScope(LookupError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScopeUsage:
-    """Usage of one scope: the JSON of its blocks; `as_of_ms` is None while it is unknown."""
+    """Usage of one scope: its blocks as a JSON array; `as_of_ms` is None while it is unknown."""
 
-    blocks: Sequence[bytes]
+    blocks: bytes
     as_of_ms: int | None
 
 
@@ -54,12 +58,34 @@ class UsageReader:
         now_ms = self._now_ms()
         planned = plan_blocks(asked, self._kept(now_ms), now_ms)
         partition = partition_of(scope.organization, self._slots.partitions)
-        wanted = WantedCells(scope, planned)
+        spans = spans_of(planned)
+        for _ in range(_GUESSES):
+            if usage := await self._usage_at(self._slots.last_state(partition), partition, scope, spans):
+                return usage
+        usage = await self._usage_at(None, partition, scope, spans)
+        assert usage is not None
+        return usage
+
+    async def _usage_at(
+        self, guess: PartitionState | None, partition: PartitionId, scope: Scope, spans: Sequence[Span]
+    ) -> ScopeUsage | None:
+        """Return the usage, None when blocks that were left out of the reading are not as the guess says."""
+        guessed = [revision_of(guess, span) for span in spans]
+        found = [self._finished.find(scope, span, at) for span, at in zip(spans, guessed, strict=True)]
+        missing = [span for span, json in zip(spans, found, strict=True) if json is None]
+        wanted = WantedCells(scope, [block for span in missing for block in span.blocks])
         result = await self._slots.read(partition, wanted.request)
         raw = None if result.state is None else wanted.blocks(result)
         if raw is None:
             raise UnknownScope
-        blocks = self._finished.of(planned, raw)
+        revisions = [revision_of(result.state, span) for span in spans]
+        if any(json and now != then for json, now, then in zip(found, revisions, guessed, strict=True)):
+            return None
+        made = make_blocks(missing, raw)
+        for at, json in enumerate(found):
+            if json is None:
+                found[at] = self._finished.remember(scope, spans[at], revisions[at], next(made))
+        blocks = b"[%b]" % b",".join(filter(None, found))
         return ScopeUsage(blocks=blocks, as_of_ms=as_of_ms(result.state, self._topics.events))
 
     def months(self, start_date: str | None) -> range:

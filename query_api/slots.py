@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from services.clock import monotonic_s
-from services.counters import CounterStore, ReadRequest, ReadResult, StoreRefused, StoreUnavailable
+from services.counters import CounterStore, PartitionState, ReadRequest, ReadResult, StoreRefused, StoreUnavailable
 from services.identifiers import Epoch, PartitionId
 from services.keyspace import epoch_prefix, tags
 from services.telemetry import Telemetry
@@ -14,7 +14,7 @@ _EPOCH_CHANGES_MAX: Final = 3
 
 
 class SlotReader:
-    """Reads slots; remembers each one's epoch.
+    """Reads slots; remembers each one's state, as it was when it was last read.
 
     Args:
         partitions: P.
@@ -25,7 +25,11 @@ class SlotReader:
         self.partitions = partitions
         self._telemetry = telemetry
         self._tags = tags(partitions)
-        self._epochs: dict[PartitionId, Epoch] = {}
+        self._states: dict[PartitionId, PartitionState] = {}
+
+    def last_state(self, partition: PartitionId) -> PartitionState | None:
+        """Return the slot's state when it was last read; it may have moved on. None before the first read."""
+        return self._states.get(partition)
 
     async def read(self, partition: PartitionId, request: Callable[[str], ReadRequest]) -> ReadResult:
         """Read in one step; the state of the answer is None when the slot holds nothing yet.
@@ -37,7 +41,8 @@ class SlotReader:
             StoreUnavailable, StoreRefused: as `CounterStore.read`.
         """
         for _ in range(_EPOCH_CHANGES_MAX):
-            epoch = self._epochs.get(partition, Epoch(1))
+            last = self._states.get(partition)
+            epoch = Epoch(1) if last is None else last.epoch
             started_s = monotonic_s()
             result = await self._store.read(partition, request(epoch_prefix(self._tags[partition], epoch)))
             self._telemetry.observe("tidemark_read_seconds", monotonic_s() - started_s)
@@ -45,9 +50,9 @@ class SlotReader:
                 return result
             if result.state.partitions != self.partitions:
                 raise StoreRefused(other_partitions(result.state.partitions, self.partitions))
+            self._states[partition] = result.state
             if result.state.epoch == epoch:
                 return result
-            self._epochs[partition] = result.state.epoch
         raise StoreUnavailable("the epoch of the counters keeps changing")
 
 

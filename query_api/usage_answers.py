@@ -26,7 +26,7 @@ def usage_answer(request: Request, asked: AskedRange, usage: ScopeUsage, ids: Me
     Args:
         ids: of the organization, and the team or user, by the member that repeats it.
     """
-    data = msgspec.Raw(b"[%b]" % b",".join(usage.blocks))
+    data = msgspec.Raw(usage.blocks)
     numbers = _encoder.encode(
         {
             **ids,

@@ -48,6 +48,8 @@ class PartitionState:
         fingerprint: of the identity hash's secret.
         source_partitions: topic -> how many partitions it has, as the frames say.
         sources: (topic, partition) -> position.
+        months: month -> id of the last frame that holds a usage event of it. While it stays, no counter or bitmap of
+            the month's hours and days changes.
     """
 
     epoch: Epoch
@@ -57,6 +59,7 @@ class PartitionState:
     fingerprint: str
     source_partitions: Mapping[str, int] = field(default_factory=dict)
     sources: Mapping[tuple[str, int], SourcePosition] = field(default_factory=dict)
+    months: Mapping[int, FrameId] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +102,7 @@ class ApplyRequest:
         epoch, first, last: the run holds the frames at offsets `first` to `last` of `usage.frames`, folded on
             reads at (`epoch`, `first` - 1).
         frame_id: id of the frame at `last`.
-        source_partitions, sources: what changes of the state's.
+        source_partitions, sources, months: what changes of the state's.
         hashes: (key, field, value, field, value, …) groups, absolute values.
         hash_expiry_s: for each group, UNIX seconds at which the key ends; 0 leaves that as it is.
         sets: (key, integer, …) groups to add, integers as decimal bytes.
@@ -113,6 +116,7 @@ class ApplyRequest:
     frame_id: FrameId
     source_partitions: Mapping[str, int] = field(default_factory=dict)
     sources: Mapping[tuple[str, int], SourcePosition] = field(default_factory=dict)
+    months: Mapping[int, FrameId] = field(default_factory=dict)
     hashes: Sequence[Sequence[str | bytes]] = ()
     hash_expiry_s: Sequence[int] = ()
     sets: Sequence[Sequence[str | bytes]] = ()

@@ -75,6 +75,7 @@ class MemoryCounterStore:
             frame_id=request.frame_id,
             source_partitions={**held.state.source_partitions, **request.source_partitions},
             sources={**held.state.sources, **request.sources},
+            months={**held.state.months, **request.months},
         )
         _write(held, request)
         return Applied()

@@ -2,7 +2,7 @@
 
 Fields: `epoch`, `cur` (applied offset), `frame` (its id, absent before the first), `partitions` (P), `fingerprint`,
 `n:TOPIC` (how many partitions a source topic has), `s:TOPIC/PARTITION` (`next offset,read up to ms`, the second part
-empty when unknown).
+empty when unknown), `m:MONTH` (id of the last frame that holds a usage event of the month).
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,6 +12,7 @@ from services.identifiers import Epoch, FrameId, FrameOffset
 
 _TOPIC = "n:"
 _SOURCE = "s:"
+_MONTH = "m:"
 
 
 def write_state(state: PartitionState) -> list[str]:
@@ -20,13 +21,13 @@ def write_state(state: PartitionState) -> list[str]:
     fields += ["partitions", str(state.partitions), "fingerprint", state.fingerprint]
     if state.frame_id is not None:
         fields += ["frame", str(state.frame_id)]
-    return fields + _write_sources(state.source_partitions, state.sources)
+    return fields + _write_sources(state.source_partitions, state.sources) + _write_months(state.months)
 
 
 def write_progress(request: ApplyRequest) -> list[str]:
     """Return what a run changes of the state, in the same form."""
     fields = ["cur", str(request.last), "frame", str(request.frame_id)]
-    return fields + _write_sources(request.source_partitions, request.sources)
+    return fields + _write_sources(request.source_partitions, request.sources) + _write_months(request.months)
 
 
 def read_state(fields: Mapping[bytes, bytes]) -> PartitionState | None:
@@ -49,6 +50,11 @@ def read_state(fields: Mapping[bytes, bytes]) -> PartitionState | None:
             name.removeprefix(_TOPIC): int(value) for name, value in names.items() if name.startswith(_TOPIC)
         },
         sources=dict(_read_sources(names)),
+        months={
+            int(name.removeprefix(_MONTH)): FrameId(int(value))
+            for name, value in names.items()
+            if name.startswith(_MONTH)
+        },
     )
 
 
@@ -60,6 +66,10 @@ def _write_sources(topics: Mapping[str, int], sources: Mapping[tuple[str, int], 
         read_up_to = "" if position.read_up_to_ms is None else str(position.read_up_to_ms)
         fields += [f"{_SOURCE}{topic}/{partition}", f"{position.next_offset},{read_up_to}"]
     return fields
+
+
+def _write_months(months: Mapping[int, FrameId]) -> list[str]:
+    return [text for month, frame in months.items() for text in (f"{_MONTH}{month}", str(frame))]
 
 
 def _read_sources(names: Mapping[str, str]) -> Iterable[tuple[tuple[str, int], SourcePosition]]:

@@ -56,6 +56,7 @@ def run_of(first: int, last: int, **changes: Any) -> ApplyRequest:
         frame_id=FrameId(2**64 - 1 - last),
         source_partitions={"events": 2},
         sources={("events", 1): SourcePosition(next_offset=last * 10, read_up_to_ms=1_700_000_000_000)},
+        months={682: FrameId(2**64 - 1 - last), last: FrameId(7)},
         hashes=[[f"{PREFIX}h:acme/1", "0", b"\x00\xff", "1", b"x" * 60]],
         hash_expiry_s=[0],
         sets=[[f"{PREFIX}x:1/0/0", str(-(2**63)), str(2**63 - 1), "5"]],
@@ -94,6 +95,7 @@ async def test_a_run_changes_everything_in_one_step(store: CounterStore) -> None
         frame_id=request.frame_id,
         source_partitions=request.source_partitions,
         sources=request.sources,
+        months=request.months,
     )
     assert list(read.fields) == [b"x" * 60, None, b"\x00\xff", None]
     assert list(read.members) == [1, 0, 1, 1, 0]

@@ -16,8 +16,9 @@ answer takes in each process. Then the maximum rate of the organization's usage,
 requests a second with all connections busy, and the same request is sent at half that rate on a schedule (exponential
 gaps, seeded). A time is counted from the scheduled instant, so that waiting for a connection or a late timer counts.
 
-A request that comes again finds its blocks remembered (`query_api.finished_blocks`), as that of a dashboard does. The
-row `always other days` goes through more organizations and days than are remembered, so that each block is made anew.
+A request that comes again finds its months remembered (`query_api.finished_blocks`), as that of a dashboard does while
+nothing new is counted. The row `always other days` goes through more organizations and days than are remembered, so
+that each block is read and made anew.
 
 Every answer is compared byte by byte; one that differs ends the benchmark. The ratios are the figures to trust on a
 machine that does other things; the times are its own.

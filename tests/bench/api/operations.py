@@ -11,8 +11,8 @@ from tests.bench.api.population import Asked, organizations
 DAILY_30: Final = "organization usage, daily, 30 days"
 """The operation whose maximum rate is looked for."""
 
-SHIFTS: Final = 12
-"""Ranges of each organization in `DIFFERENT`; with all organizations more days than the API remembers blocks."""
+SHIFTS: Final = 120
+"""Ranges of each organization in `DIFFERENT`; with all organizations more bytes than the API remembers of blocks."""
 
 DIFFERENT: Final = f"{DAILY_30}, always other days"
 
@@ -62,7 +62,7 @@ def _usage(asked: Asked) -> Sequence[Operation]:
         return Operation(name=name, requests=[request], ratio_max=ratio_max)
 
     others = [
-        _usage_request(replace(asked, organization=each), "organization", "daily", 30, back=30 * shift)
+        _usage_request(replace(asked, organization=each), "organization", "daily", 30, back=3 * shift)
         for shift in range(SHIFTS)
         for each in organizations()
     ]

@@ -1,6 +1,7 @@
 """A run: positions and counts of sources only move on, whichever worker's frame comes last."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,9 @@ from services.frames import (
     no_rows,
 )
 from services.identifiers import FrameOffset
+from services.windows import DAY_MS, month_of_day, to_ms
+from tests.support.event_lines import event_line
+from tests.support.log_of_frames import FakeRecord, FrameMaker, decoded
 
 TOPIC = "usage.events"
 SOURCE = (TOPIC, 0)
@@ -81,3 +85,24 @@ def test_records_received_again_are_counted_once() -> None:
     ]
     run = join(FrameOffset(0), frames, {}, {})
     assert sum(row.received for row in run.ledger) == 15
+
+
+def test_each_month_names_the_last_frame_with_an_event_of_it() -> None:
+    days = ["2026-01-31", "2026-03-01", "2025-12-31", "2026-01-01", "2026-01-02"]
+    records = [
+        FakeRecord(
+            offset=at, timestamp=to_ms(datetime(2026, 3, 2, tzinfo=UTC)), value=event_line(str(at), at_noon(day))
+        )
+        for at, day in enumerate(days)
+    ]
+    [frames] = FrameMaker(1, frame_events=4).poll({0: records})
+    first, second = decoded(frames)
+    december, january, march = (month_of_day(at_noon(day) // DAY_MS) for day in (days[2], days[0], days[1]))
+    run = join(FrameOffset(0), [first], {}, {})
+    assert run.months == {december: first.frame_id, january: first.frame_id, march: first.frame_id}
+    run = join(FrameOffset(0), [first, second, frame_of(1)], {}, {})
+    assert run.months == {december: first.frame_id, january: second.frame_id, march: first.frame_id}
+
+
+def at_noon(day: str) -> int:
+    return to_ms(datetime.fromisoformat(f"{day}T12:00:00+00:00"))

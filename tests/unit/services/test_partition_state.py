@@ -23,6 +23,7 @@ STATES = st.builds(
     fingerprint=st.text(st.sampled_from("0123456789abcdef"), max_size=16),
     source_partitions=st.dictionaries(TOPICS, st.integers(0, 5_000), max_size=3),
     sources=SOURCES,
+    months=st.dictionaries(st.integers(-30_000, 90_000), FRAME_IDS, max_size=3),
 )
 
 
@@ -47,11 +48,13 @@ def test_progress_changes_what_it_names_and_leaves_the_rest(
         frame_id=frame_id,
         source_partitions={"events": 9},
         sources=sources,
+        months={682: frame_id},
     )
     after = read_state(held(write_state(state)) | held(write_progress(run)))
     assert after is not None
     assert (after.applied_offset, after.frame_id) == (run.last, frame_id)
     assert after.sources == {**state.sources, **sources}
+    assert after.months == {**state.months, 682: frame_id}
     assert after.source_partitions == {**state.source_partitions, "events": 9}
     assert (after.epoch, after.partitions, after.fingerprint) == (state.epoch, state.partitions, state.fingerprint)
 
