@@ -3,7 +3,7 @@ LOCK := .venv/bin/uv pip compile pyproject.toml --quiet --universal --python-ver
 	--generate-hashes --no-emit-index-url --no-header --no-annotate $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test fuzz bench bench-api demo lock
+.PHONY: help setup check test fuzz faults soak mutations bench bench-api demo lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -17,11 +17,20 @@ check: setup ## format, lint, types and import rules
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache
 
-test: setup ## all tests but fuzz and bench; ARGS="-k ingest" passes options to pytest
+test: setup ## all tests but fuzz, faults and bench; ARGS="-k ingest" passes options to pytest
 	$(PYTHON) -m pytest $(ARGS)
 
 fuzz: setup ## schemathesis, at least 20,000 cases against a running API with data
 	$(PYTHON) -m pytest tests/fuzz --capture=no $(ARGS)
+
+faults: setup ## each row of the fault matrix on Apache Kafka and Redis; FULL=1 for its own durations
+	$(PYTHON) -m pytest tests/faults $(ARGS)
+
+soak: setup ## random faults for so long, then everything is compared; SEED=1 MINUTES=1
+	$(PYTHON) -m tests.faults.soak --seed $(or $(SEED),1) --minutes $(or $(MINUTES),1) $(ARGS)
+
+mutations: setup ## break each guarantee on purpose and see the named tests fail
+	$(PYTHON) -m tests.mutations $(ARGS)
 
 bench: setup ## the benchmark of two million events, on Apache Kafka and Redis
 	$(PYTHON) -m tests.bench $(ARGS)

@@ -24,6 +24,7 @@ from services.counters import (
     ReadRequest,
     WrongEpoch,
 )
+from services.crash_points import CrashPoints
 from services.identifiers import FrameOffset, PartitionId
 from services.keyspace import epoch_prefix, ids_key, slot_prefix
 from services.telemetry import Telemetry
@@ -51,6 +52,7 @@ class Shared:
     max_items: int
     retrying: Retrying
     telemetry: Telemetry
+    crash_points: CrashPoints
 
 
 class PartitionApplier:
@@ -72,6 +74,7 @@ class PartitionApplier:
         self._max_items = shared.max_items
         self._retrying = shared.retrying
         self._telemetry = shared.telemetry
+        self._crash_points = shared.crash_points
         self._knowledge.forget(slot_prefix(tag))
         self._view: _View | None = _View(state, {})
         self.queue = FrameQueue(partition, FrameOffset(state.applied_offset + 1), state.fingerprint, shared.max_items)
@@ -95,6 +98,8 @@ class PartitionApplier:
             fitting = await self._apply_run(view, waiting)
             for done in waiting[:fitting]:
                 done.done()
+            if any(done.frame.event_count for done in waiting[:fitting]):
+                self._crash_points.visit("aggregator.after_ack")
             del waiting[:fitting]
 
     async def _apply_run(self, view: _View, waiting: Sequence[Waiting]) -> int:
@@ -134,7 +139,11 @@ class PartitionApplier:
     async def _send(self, view: _View, request: ApplyRequest, folded: Folded | None, run: Run) -> int:
         """Apply a folded run; the same request again while it is unknown what became of it."""
         began = monotonic_s()
+        if folded is not None:
+            self._crash_points.visit("aggregator.before_apply")
         outcome = await self._retrying(lambda: self._store.apply(self.partition, request))
+        if folded is not None:
+            self._crash_points.visit("aggregator.after_reply")
         self._telemetry.observe("tidemark_apply_seconds", monotonic_s() - began)
         match outcome:
             case Applied():

@@ -16,6 +16,7 @@ from aggregator.known import Knowledge
 from aggregator.log_probe import LogProbe
 from aggregator.retrying import Retrying
 from services.counters import NOTHING_APPLIED, CounterStore, PartitionState
+from services.crash_points import CrashPoints
 from services.health import HealthServer
 from services.identifiers import Epoch, FrameOffset, PartitionId
 from services.identity import fingerprint
@@ -62,6 +63,7 @@ class Owner:
             max_items=settings.aggregator.max_call_items,
             retrying=retrying,
             telemetry=telemetry,
+            crash_points=CrashPoints(settings.testing.crash_point),
         )
         self._appliers: dict[PartitionId, PartitionApplier] = {}
         self._tasks: dict[PartitionId, asyncio.Task[None]] = {}

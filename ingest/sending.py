@@ -14,6 +14,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from ingest.poll import Record, RejectedRecord, Source
 from services.clock import now_ms
+from services.crash_points import CrashPoints
 from services.dead_letters import dead_letter_headers
 from services.identifiers import PartitionId
 from services.kafka import KafkaUnavailable, compressing_batch, translated
@@ -49,11 +50,14 @@ class Sender:
         producer: started.
     """
 
-    def __init__(self, settings: Settings, producer: AIOKafkaProducer, telemetry: Telemetry) -> None:
+    def __init__(
+        self, settings: Settings, producer: AIOKafkaProducer, telemetry: Telemetry, crash_points: CrashPoints
+    ) -> None:
         self._topics = settings.topics
         self._limit_s = settings.ingest.delivery_timeout
         self._producer = producer
         self._telemetry = telemetry
+        self._crash_points = crash_points
 
     async def send(self, packed: Packed) -> None:
         """Return when all of a poll is acknowledged.
@@ -63,7 +67,9 @@ class Sender:
         """
         rejected_at_ms = now_ms()
         await _all(self._send_letter(letter, packed.sources, rejected_at_ms) for letter in packed.letters)
-        await _all(self._send_frames(partition, frames) for partition, frames in packed.frames.items())
+        if packed.letters:
+            self._crash_points.visit("ingest.after_dead_letters")
+        await _all(self._send_frames(partition, frames, packed) for partition, frames in packed.frames.items())
         if packed.events:
             self._telemetry.count("tidemark_events_total", packed.events, result="accepted")
         if packed.letters:
@@ -110,11 +116,13 @@ class Sender:
         partition = min(await self._producer.partitions_for(self._topics.dead_letters))
         await (await self._producer.send_batch(batch, self._topics.dead_letters, partition=partition))
 
-    async def _send_frames(self, partition: PartitionId, frames: Sequence[bytes]) -> None:
+    async def _send_frames(self, partition: PartitionId, frames: Sequence[bytes], packed: Packed) -> None:
         for frame in frames:
             self._telemetry.observe("tidemark_frame_bytes", len(frame))
             async with self._acknowledged(f"sending a frame to partition {partition} of {self._topics.frames}"):
                 await self._producer.send_and_wait(self._topics.frames, value=frame, partition=partition)
+            if packed.events:
+                self._crash_points.visit("ingest.after_some_frames")
 
 
 def _size(record: Record) -> int:

@@ -23,6 +23,7 @@ from ingest.poll import Collector, Poll, Source
 from ingest.sending import Packed, Sender
 from ingest.verdicts import AdmissionRules
 from services.clock import monotonic_s, now_ms
+from services.crash_points import CrashPoints
 from services.frames import Column
 from services.health import HealthServer
 from services.identifiers import PartitionId
@@ -53,7 +54,8 @@ class IngestWorker:
         self._ingest = settings.ingest
         self._topics = settings.topics
         self._consumer = consumer
-        self._sender = Sender(settings, producer, telemetry)
+        self._crash_points = CrashPoints(settings.testing.crash_point)
+        self._sender = Sender(settings, producer, telemetry, self._crash_points)
         self._telemetry = telemetry
         self._health = health
         self._log = structlog.get_logger()
@@ -114,6 +116,8 @@ class IngestWorker:
                 timeout_ms=round(self._ingest.heartbeat_interval * 1000 / 2),
                 max_records=self._ingest.max_poll_records,
             )
+            if records:
+                self._crash_points.visit("ingest.after_poll")
             assigned = sorted(self._consumer.assignment(), key=lambda tp: (tp.topic, tp.partition))
             ends = {tp: await self._position(tp) for tp in assigned}
             for tp in assigned:
@@ -127,7 +131,10 @@ class IngestWorker:
             collect = gathering.collect_directory if tp.topic == self._topics.directory else gathering.collect
             offsets, times = collect(len(sources), records.get(tp, []))
             sources.append(self._source(tp, offsets, times, ends[tp]))
-        return self._pack(self._collector.poll(gathering, sources), {tp: ends[tp] for tp in assigned})
+        packed = self._pack(self._collector.poll(gathering, sources), {tp: ends[tp] for tp in assigned})
+        if records:
+            self._crash_points.visit("ingest.after_validate")
+        return packed
 
     async def _position(self, tp: TopicPartition) -> int:
         try:
@@ -220,6 +227,8 @@ class IngestWorker:
     async def _send(self, packed: Packed) -> None:
         """Send a poll, then commit its offsets."""
         await self._sender.send(packed)
+        if packed.events or packed.letters:
+            self._crash_points.visit("ingest.before_commit")
         await self._commit(packed.positions)
         self._health.ready("kafka")
 

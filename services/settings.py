@@ -31,6 +31,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from services.crash_points import read_crash_point
 from services.rate_limits import read_rates
 
 CONFIG_VARIABLE = "TIDEMARK_CONFIG"
@@ -227,6 +228,16 @@ class ApiSettings(Group):
         return self
 
 
+class TestingSettings(Group):
+    crash_point: str = Field("", description="where a process dies (services.crash_points); empty in production")
+
+    @field_validator("crash_point")
+    @classmethod
+    def _point_is_known(cls, text: str) -> str:
+        read_crash_point(text)
+        return text
+
+
 class Settings(BaseSettings):
     """All settings of a deployment; every role reads the same and uses its own part."""
 
@@ -245,6 +256,7 @@ class Settings(BaseSettings):
     ingest: IngestSettings = IngestSettings()
     aggregator: AggregatorSettings = AggregatorSettings()
     api: ApiSettings = ApiSettings()
+    testing: TestingSettings = TestingSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -14,6 +14,7 @@ from aggregator.errors import LostWrites
 from aggregator.known import Knowledge
 from aggregator.retrying import Retrying
 from services.counters import ApplyOutcome, ApplyRequest, PartitionState, ReadRequest, ReadResult, StoreUnavailable
+from services.crash_points import CrashPoints
 from services.health import HealthServer
 from services.identifiers import FrameOffset, PartitionId
 from services.lifecycle import Refused
@@ -63,6 +64,7 @@ def applier_on(store: MemoryCounterStore, state: PartitionState) -> PartitionApp
         max_items=20_000,
         retrying=Retrying(telemetry, HealthServer(telemetry)),
         telemetry=telemetry,
+        crash_points=CrashPoints(""),
     )
     return PartitionApplier(PARTITION, "0", state, shared)
 
