@@ -119,10 +119,12 @@ class IngestWorker:
             if records:
                 self._crash_points.visit("ingest.after_poll")
             assigned = sorted(self._consumer.assignment(), key=lambda tp: (tp.topic, tp.partition))
-            ends = {tp: await self._position(tp) for tp in assigned}
+            ends: dict[TopicPartition, int] = {}
             for tp in assigned:
-                if batch := records.get(tp):
-                    await self._report_lost(tp, batch[0].offset)
+                # The position may be beyond the records already: taken back to the log's start, past what is lost.
+                batch = records.get(tp)
+                ends[tp] = batch[-1].offset + 1 if batch else await self._position(tp)
+                await self._report_lost(tp, batch[0].offset if batch else ends[tp])
         # A source that leaves and comes back begins where its next owner committed.
         self._begun = {tp: at for tp, at in self._begun.items() if tp in ends}
         gathering = self._collector.begin()
@@ -143,7 +145,11 @@ class IngestWorker:
             return self._begun.get(tp, 0)
 
     async def _report_lost(self, tp: TopicPartition, first_offset: int) -> None:
-        """Say so, and how many, when retention took records before they were read."""
+        """Say so, and how many, when retention took records before they were read.
+
+        Args:
+            first_offset: of the first record read, or the position where there is none.
+        """
         expected = self._begun.get(tp)
         if expected is None:
             expected = await self._consumer.committed(tp)
