@@ -1,8 +1,8 @@
-"""Lets a consumer read records whose header names are not UTF-8.
+r"""Lets a consumer read records whose header names are not UTF-8.
 
 Kafka's protocol says that names are UTF-8, and neither the broker nor every client checks it; aiokafka's decoder raises
 on such a record, and would again at each start: one record would hold up its partition for ever. Here the batch that
-holds one is decoded by the client's slower decoder in Python, with each wrong byte of a name written as `\\xNN`.
+holds one is decoded by the client's slower decoder in Python, with each wrong byte of a name written as `\xNN`.
 """
 
 from collections.abc import Iterator

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from services.frames import Frame, decode_frame
 from tests.support.deployment import Deployment
@@ -21,12 +22,20 @@ class LoggedFrame:
     size: int
     frame: Frame
 
+    def events(self) -> Iterator[Coordinate]:
+        """Yield the records of its events, in their order."""
+        return self._coordinates("events")
+
     def coordinates(self) -> Iterator[Coordinate]:
         """Yield the records that it brings, accepted or rejected."""
-        sources = self.frame.header.sources
-        for rows in (self.frame.events, self.frame.rejected):
-            for source, offset in zip(rows["source"].tolist(), rows["offset"].tolist(), strict=True):
-                yield sources[source].topic, sources[source].partition, offset
+        yield from self._coordinates("events")
+        yield from self._coordinates("rejected")
+
+    def _coordinates(self, part: Literal["events", "rejected"]) -> Iterator[Coordinate]:
+        rows = self.frame.events if part == "events" else self.frame.rejected
+        for source, offset in zip(rows["source"].tolist(), rows["offset"].tolist(), strict=True):
+            of = self.frame.header.sources[source]
+            yield of.topic, of.partition, offset
 
 
 def frames_of(deployment: Deployment) -> list[LoggedFrame]:
@@ -46,3 +55,18 @@ def repeated(frames: list[LoggedFrame]) -> int:
     """Return how often a record was brought to a partition that had it already."""
     brought = Counter((each.partition, *at) for each in frames for at in each.coordinates())
     return brought.total() - len(brought)
+
+
+def overtaken(frames: list[LoggedFrame]) -> list[Coordinate]:
+    """Return the events that came to a partition only after a later one of their source: a frame was passed over."""
+    seen = set[tuple[int, Coordinate]]()
+    reached: dict[tuple[int, str, int], int] = {}
+    found = []
+    for each in frames:
+        for topic, number, offset in each.events():
+            source, at = (each.partition, topic, number), (each.partition, (topic, number, offset))
+            if at not in seen and offset < reached.get(source, 0):
+                found.append((topic, number, offset))
+            seen.add(at)
+            reached[source] = max(offset, reached.get(source, 0))
+    return found

@@ -26,9 +26,7 @@ class StrangeBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka has no types
         self.append(timestamp=None, key=key, value=value, headers=[(_PLACEHOLDER.decode(), b"\x00\xff")])
 
     def _build(self) -> Any:
-        if self._buffer is None:
-            self._buffer = renamed(super()._build())
-        return self._buffer
+        return renamed(super()._build())
 
 
 def renamed(batch: bytes | bytearray) -> bytearray:
