@@ -64,7 +64,7 @@ class OnePoll:
         return {0}
 
     async def beginning_offsets(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
-        return {tp: self._begin for tp in tps}
+        return dict.fromkeys(tps, self._begin)
 
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
         self._log.append(("commit", offsets))
