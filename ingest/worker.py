@@ -28,7 +28,7 @@ from services.frames import Column
 from services.health import HealthServer
 from services.identifiers import PartitionId
 from services.identity import fingerprint, identity_hasher
-from services.kafka import KafkaRefused, translated
+from services.kafka import KafkaRefused, KafkaUnavailable, translated
 from services.settings import Settings
 from services.telemetry import Telemetry
 
@@ -245,7 +245,12 @@ class IngestWorker:
             return
         try:
             with translated("committing source offsets"):
-                await self._consumer.commit(mine)
+                # The client itself would try again for as long as its coordinator is away.
+                async with asyncio.timeout(self._ingest.delivery_timeout):
+                    await self._consumer.commit(mine)
+        except TimeoutError as error:
+            limit_s = self._ingest.delivery_timeout
+            raise KafkaUnavailable(f"committing source offsets: not acknowledged for {limit_s:g} s") from error
         except KafkaRefused as error:
             if not isinstance(error.__cause__, CommitFailedError):
                 raise

@@ -65,7 +65,7 @@ def test_a_frame_that_is_not_acknowledged_in_time_ends_the_worker_and_is_sent_fi
     deployment.start("aggregator")
     with Publisher(deployment.settings, seeded_load(3, 4_000, 4), rate=800) as publisher:
         publisher.await_count(600)
-        # In the rare case the broker stands still between a frame's acknowledgement and the commit: then once more.
+        # The broker may stand still between a frame's acknowledgement and the commit, which ends it too: then again.
         while not ingest.exits or unacknowledged not in ingest.exits[-1].last_line:
             ingest.await_ready()
             with standing_still(kafka):

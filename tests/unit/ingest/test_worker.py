@@ -34,6 +34,10 @@ class OnePoll:
         self._ends = {tp: len(of_source) for tp, of_source in records.items()}
         self._committed: int | None = None
         self._begin = 0
+        self._silent_commits = False
+
+    def silence_commits(self) -> None:
+        self._silent_commits = True
 
     def lose(self, *, committed: int, begin: int) -> None:
         """Be of a log that begins anew behind what was committed, and holds nothing."""
@@ -67,6 +71,8 @@ class OnePoll:
         return dict.fromkeys(tps, self._begin)
 
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+        if self._silent_commits:
+            await asyncio.Event().wait()
         self._log.append(("commit", offsets))
 
 
@@ -196,3 +202,9 @@ async def test_a_loss_to_retention_is_counted_although_no_record_came_after_it()
     _, page = telemetry.exposition()
     assert b'tidemark_lost_records_total{partition="0",topic="usage.events"} 10.0' in page
     assert log[-1] == ("commit", {SOURCE: 14})
+
+
+async def test_a_commit_that_is_never_acknowledged_ends_the_worker() -> None:
+    log: Log = []
+    with pytest.raises(KafkaUnavailable, match="committing source offsets: not acknowledged"):
+        await work(RECORDS, log, Acknowledging(log), settings(delivery_timeout="50ms"), prepare=OnePoll.silence_commits)
