@@ -28,6 +28,7 @@ from tests.support.oracle import Oracle
 from tests.support.pipeline import await_condition
 from tests.support.redis_server import RedisServer
 from tests.support.topic_changes import REFUSE_ALL, committed, configure, ends
+from tests.support.worker import Worker
 
 pytestmark = [pytest.mark.faults, pytest.mark.guarantee]
 
@@ -59,11 +60,12 @@ def test_openmeter_5118_and_flexprice_what_failed_to_publish_is_told_and_counts_
 def test_openmeter_5118_no_id_is_claimed_by_a_worker_that_dies_before_the_write(
     deploy: Callable[..., Deployment], redis: RedisServer
 ) -> None:
-    deployment = deploy()
+    deployment = deploy(aggregator__session_timeout="2s")
     aggregator = deployment.worker("aggregator", restarts=False)
-    deployment.start("ingest")
+    [ingest] = deployment.start("ingest")
     with Publisher(deployment.settings, seeded_load(5119, 1_000, 4)) as publisher:
         published = publisher.wait()
+    await_condition(lambda: accepted(ingest) >= 1_000, "all events are in frames", seconds=30)
     for run in (1, 2):
         aggregator.start(testing__crash_point="aggregator.before_apply")
         assert aggregator.await_exit(run).code == KILLED
@@ -76,14 +78,15 @@ def test_openmeter_5118_no_id_is_claimed_by_a_worker_that_dies_before_the_write(
 def test_openmeter_4902_every_id_that_is_known_has_its_event_counted_whatever_is_killed(
     deploy: Callable[..., Deployment], redis: RedisServer
 ) -> None:
-    deployment = deploy()
+    deployment = deploy(aggregator__session_timeout="2s")
     aggregator = deployment.worker("aggregator")
     deployment.start("ingest")
     load = seeded_load(4902, 3_000, 4)
     with Publisher(deployment.settings, load, rate=600) as publisher:
         aggregator.start(testing__crash_point="aggregator.after_reply:3")
         assert aggregator.await_exit(1).code == KILLED
-        await_condition(lambda: ids_known(redis) > 0, "some ids are known", seconds=30)
+        assert ids_known(redis) > 0
+        aggregator.await_ready()
         redis.kill()
         aggregator.kill()
         aggregator.await_exit(2)
@@ -135,6 +138,10 @@ def assert_counted(deployment: Deployment, lines: Sequence[bytes]) -> None:
     deployment.catch_up()
     comparison = compare(deployment.export(), Oracle(lines, now_ms()).rows())
     assert comparison.equal, comparison
+
+
+def accepted(ingest: Worker) -> float:
+    return ingest.metric("tidemark_events_total", result="accepted") or 0
 
 
 def ids_known(redis: RedisServer) -> int:
