@@ -17,8 +17,10 @@ from tests.faults.publisher import Publisher
 from tests.faults.verdict import assert_right
 from tests.support.deployment import Deployment
 from tests.support.oracle import to_text
+from tests.support.pipeline import await_condition
 from tests.support.servers import Broker
 from tests.support.topic_changes import committed, configure
+from tests.support.worker import Worker
 
 pytestmark = [pytest.mark.faults, pytest.mark.guarantee]
 
@@ -63,8 +65,8 @@ def test_a_frame_that_is_not_acknowledged_in_time_ends_the_worker_and_is_sent_fi
     ingest = deployment.worker("ingest", variables={"kafka__request_timeout": "2s"})
     ingest.start()
     deployment.start("aggregator")
-    with Publisher(deployment.settings, seeded_load(3, 4_000, 4), rate=800) as publisher:
-        publisher.await_count(600)
+    with Publisher(deployment.settings, seeded_load(3, 5_000, 4), rate=800) as publisher:
+        await_condition(lambda: is_in_full_swing(ingest), "events go through", seconds=30)
         # The broker may stand still between a frame's acknowledgement and the commit, which ends it too: then again.
         while not ingest.exits or unacknowledged not in ingest.exits[-1].last_line:
             ingest.await_ready()
@@ -74,6 +76,10 @@ def test_a_frame_that_is_not_acknowledged_in_time_ends_the_worker_and_is_sent_fi
         published = publisher.wait()
     assert_right(deployment, published)
     assert overtaken(frames_of(deployment)) == []
+
+
+def is_in_full_swing(ingest: Worker) -> bool:
+    return (ingest.metric("tidemark_events_total", result="accepted") or 0) > 800
 
 
 @contextmanager
