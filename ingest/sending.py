@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from ingest.poll import Record, RejectedRecord, Source
@@ -17,12 +18,16 @@ from services.clock import now_ms
 from services.crash_points import CrashPoints
 from services.dead_letters import dead_letter_headers
 from services.identifiers import PartitionId
-from services.kafka import KafkaUnavailable, compressing_batch, translated
+from services.kafka import KafkaRefused, KafkaUnavailable, compressing_batch, translated
 from services.settings import Settings
 from services.telemetry import Telemetry
 
 LETTER_BYTES: Final = 2_000_000
 """Largest dead letter that is kept as it is; a larger one came compressed, and is kept compressed."""
+
+_TOO_LARGE: Final = (
+    "the topic takes no record of this size; set its max.message.bytes to what `tidemark topics check` wants"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +87,10 @@ class Sender:
             with translated(doing):
                 async with asyncio.timeout(self._limit_s):
                     yield
+        except KafkaRefused as error:
+            if isinstance(error.__cause__, MessageSizeTooLargeError):
+                raise KafkaRefused(f"{doing}: {_TOO_LARGE}") from error
+            raise
         except TimeoutError as error:
             raise KafkaUnavailable(f"{doing}: not acknowledged for {self._limit_s:g} s; it is read again") from error
 

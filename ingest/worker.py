@@ -28,7 +28,7 @@ from services.frames import Column
 from services.health import HealthServer
 from services.identifiers import PartitionId
 from services.identity import fingerprint, identity_hasher
-from services.kafka import KafkaRefused, translated
+from services.kafka import KafkaRefused, KafkaUnavailable, translated
 from services.settings import Settings
 from services.telemetry import Telemetry
 
@@ -119,10 +119,12 @@ class IngestWorker:
             if records:
                 self._crash_points.visit("ingest.after_poll")
             assigned = sorted(self._consumer.assignment(), key=lambda tp: (tp.topic, tp.partition))
-            ends = {tp: await self._position(tp) for tp in assigned}
+            ends: dict[TopicPartition, int] = {}
             for tp in assigned:
-                if batch := records.get(tp):
-                    await self._report_lost(tp, batch[0].offset)
+                # The position may be beyond the records already: taken back to the log's start, past what is lost.
+                batch = records.get(tp)
+                ends[tp] = batch[-1].offset + 1 if batch else await self._position(tp)
+                await self._report_lost(tp, batch[0].offset if batch else ends[tp])
         # A source that leaves and comes back begins where its next owner committed.
         self._begun = {tp: at for tp, at in self._begun.items() if tp in ends}
         gathering = self._collector.begin()
@@ -143,7 +145,11 @@ class IngestWorker:
             return self._begun.get(tp, 0)
 
     async def _report_lost(self, tp: TopicPartition, first_offset: int) -> None:
-        """Say so, and how many, when retention took records before they were read."""
+        """Say so, and how many, when retention took records before they were read.
+
+        Args:
+            first_offset: of the first record read, or the position where there is none.
+        """
         expected = self._begun.get(tp)
         if expected is None:
             expected = await self._consumer.committed(tp)
@@ -239,7 +245,12 @@ class IngestWorker:
             return
         try:
             with translated("committing source offsets"):
-                await self._consumer.commit(mine)
+                # The client itself would try again for as long as its coordinator is away.
+                async with asyncio.timeout(self._ingest.delivery_timeout):
+                    await self._consumer.commit(mine)
+        except TimeoutError as error:
+            limit_s = self._ingest.delivery_timeout
+            raise KafkaUnavailable(f"committing source offsets: not acknowledged for {limit_s:g} s") from error
         except KafkaRefused as error:
             if not isinstance(error.__cause__, CommitFailedError):
                 raise

@@ -18,7 +18,8 @@ Made from `services/dead_letters.py` by `python -m services.reasons_page`; do no
 A record of `usage.events` or `usage.directory` that breaks the contract goes to `usage.dead-letters`: its value, key
 and headers unchanged, with headers of ours added, `tidemark-reason` and, where a single field is at fault,
 `tidemark-field` (its path, such as `data.lines`) among them. `tidemark dead-letters list` shows both. The first fault
-is the one named.
+is the one named. A header name that is not UTF-8, against Kafka's protocol, is kept with its wrong bytes written as
+`\\xNN`.
 
 | reason | meaning |
 | --- | --- |

@@ -150,7 +150,7 @@ class IngestSettings(Group):
     heartbeat_interval: Duration = 1.0
     linger: Duration = Field(0.1, description="least time between polls that bring little")
     clock_skew: Duration = Field(2.0, description="taken off the clock for a source read to its end")
-    delivery_timeout: Duration = Field(120.0, description="of one frame or dead letter; then the worker ends")
+    delivery_timeout: Duration = Field(120.0, description="of one frame, dead letter or commit; then the worker ends")
     session_timeout: Duration = 10.0
     port: int = Field(0, ge=0, le=65_535, description="health and metrics; 0 takes a free one")
     address_file: Path | None = Field(None, description="written with host:port of health and metrics")

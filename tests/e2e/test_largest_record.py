@@ -7,17 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import MessageSizeTooLargeError
 from confluent_kafka import Producer
 
+from tests.support.largest_record import LIMIT, fill_the_limit
 from tests.support.pipeline import running_pipeline
 from tests.support.records import Record, produce, read_to_end
 from tests.support.servers import Broker
 
 pytestmark = [pytest.mark.e2e, pytest.mark.guarantee]
-
-LIMIT = 1_048_576
 
 
 def good_event(**changes: Any) -> bytes:
@@ -26,31 +23,14 @@ def good_event(**changes: Any) -> bytes:
     return json.dumps(event | {"organizationid": "acme", "data": {"interactions": 1}} | changes).encode()
 
 
-async def fill_the_limit(bootstrap: str, topic: str, value: bytes, headers: list[tuple[str, bytes]]) -> bytes:
-    """Produce the longest record that the broker takes, `value` filled up with spaces, and return its value."""
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, max_request_size=4 * LIMIT, acks="all")
-    await producer.start()
-    try:
-        for spare in range(60, 200):
-            filled = value + b" " * (LIMIT - spare - len(value))
-            try:
-                await producer.send_and_wait(topic, filled, headers=headers)
-            except MessageSizeTooLargeError:
-                continue
-            return filled
-    finally:
-        await producer.stop()
-    raise AssertionError("no record of nearly the limit was taken")
-
-
 @pytest.mark.timeout(120)
 def test_records_of_exactly_the_brokers_limit_are_kept_whole_and_the_worker_goes_on(
     tmp_path: Path, kafka: Broker, redis_url: str
 ) -> None:
     with running_pipeline(tmp_path, kafka.bootstrap, redis_url) as pipeline:
         topic = pipeline.topics["events"]
-        good = asyncio.run(fill_the_limit(kafka.bootstrap, topic, good_event(), []))
-        bad = asyncio.run(fill_the_limit(kafka.bootstrap, topic, b"rubbish", [("from", b"a test")]))
+        good, _ = asyncio.run(fill_the_limit(kafka.bootstrap, topic, good_event(), []))
+        bad, _ = asyncio.run(fill_the_limit(kafka.bootstrap, topic, b"rubbish", [("from", b"a test")]))
         [ingest] = pipeline.pids("ingest")
         produce(kafka.bootstrap, topic, [Record(good_event(id="2"))])
         pipeline.catch_up()

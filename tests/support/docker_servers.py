@@ -106,6 +106,7 @@ class DockerKafka(_ContainerServer):
         port = free_ports(1)[0]
         container = KafkaContainer(_KAFKA_IMAGE).with_kraft()
         container.with_bind_ports(container.port, port).with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false")
+        container.with_env("KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS", "1000")
         container.start(timeout=_PULL_AND_START_SECONDS)
         server = cls(container, kafka_answers, port)
         server._wait()

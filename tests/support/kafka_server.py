@@ -112,6 +112,8 @@ class KafkaServer:
             "transaction.state.log.replication.factor": "1",
             "transaction.state.log.min.isr": "1",
             "group.initial.rebalance.delay.ms": "0",
+            # A killed worker's partitions move when its session has ended, and tests may not want to wait 6 s for it.
+            "group.min.session.timeout.ms": "1000",
             # A killed broker is taken back only when its last session has ended: 9 s by default.
             "broker.session.timeout.ms": "4000",
             "broker.heartbeat.interval.ms": "1000",

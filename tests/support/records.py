@@ -1,6 +1,7 @@
 """Records put on a topic and read back by another client than the product's."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,21 +51,36 @@ def produce(bootstrap: str, topic: str, records: Iterable[Record]) -> None:
 
 def read_to_end(bootstrap: str, topic: str) -> list[Record]:
     """Return every record of a topic, partition after partition."""
-    settings = {"bootstrap.servers": bootstrap, "group.id": "tests", "enable.auto.commit": False, "log_level": 0}
-    consumer = Consumer(settings)
+    with _consuming(bootstrap) as consumer:
+        partitions = consumer.list_topics(topic, timeout=SECONDS).topics[topic].partitions
+        return [record for partition in partitions for record in _read(consumer, topic, partition)]
+
+
+def read_partition(bootstrap: str, topic: str, partition: int) -> list[Record]:
+    """Return every record of one partition, from the beginning of its log."""
+    with _consuming(bootstrap) as consumer:
+        return list(_read(consumer, topic, partition))
+
+
+@contextmanager
+def _consuming(bootstrap: str) -> Iterator[Consumer]:
+    consumer = Consumer(
+        {"bootstrap.servers": bootstrap, "group.id": "tests", "enable.auto.commit": False, "log_level": 0}
+    )
     try:
-        records = []
-        for partition in consumer.list_topics(topic, timeout=SECONDS).topics[topic].partitions:
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=SECONDS)
-            consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
-            for _ in range(low, high):
-                found = consumer.poll(SECONDS)
-                assert found is not None, f"partition {partition} ended early"
-                assert found.error() is None, found.error()
-                records.append(Record(found.value(), found.key(), _pairs(found.headers())))
-        return records
+        yield consumer
     finally:
         consumer.close()
+
+
+def _read(consumer: Consumer, topic: str, partition: int) -> Iterator[Record]:
+    low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=SECONDS)
+    consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
+    for _ in range(low, high):
+        found = consumer.poll(SECONDS)
+        assert found is not None, f"partition {partition} ended early"
+        assert found.error() is None, found.error()
+        yield Record(found.value(), found.key(), _pairs(found.headers()))
 
 
 def _pairs(headers: Headers | dict[str, str | bytes | None] | None) -> Headers:

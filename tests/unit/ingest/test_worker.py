@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import pytest
@@ -32,6 +32,17 @@ class OnePoll:
         self._log = log
         self._stop = stop
         self._ends = {tp: len(of_source) for tp, of_source in records.items()}
+        self._committed: int | None = None
+        self._begin = 0
+        self._silent_commits = False
+
+    def silence_commits(self) -> None:
+        self._silent_commits = True
+
+    def lose(self, *, committed: int, begin: int) -> None:
+        """Be of a log that begins anew behind what was committed, and holds nothing."""
+        self._committed, self._begin = committed, begin
+        self._ends = dict.fromkeys(self._ends, begin)
 
     async def getmany(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[FakeRecord]]:
         self._stop.set()
@@ -45,7 +56,7 @@ class OnePoll:
         return self._ends[tp]
 
     async def committed(self, tp: TopicPartition) -> int | None:
-        return None
+        return self._committed
 
     def highwater(self, tp: TopicPartition) -> int:
         return self._ends[tp]
@@ -56,7 +67,12 @@ class OnePoll:
     def partitions_for_topic(self, topic: str) -> set[int]:
         return {0}
 
+    async def beginning_offsets(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(tps, self._begin)
+
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+        if self._silent_commits:
+            await asyncio.Event().wait()
         self._log.append(("commit", offsets))
 
 
@@ -89,12 +105,15 @@ async def work(
     producer: Acknowledging,
     with_settings: Settings | None = None,
     directory: Sequence[FakeRecord] | None = None,
+    prepare: Callable[[OnePoll], None] = lambda _: None,
 ) -> Telemetry:
     stop, telemetry = asyncio.Event(), Telemetry("ingest")
     polled = {SOURCE: records} | ({} if directory is None else {DIRECTORY: directory})
+    consumer = OnePoll(polled, log, stop)
+    prepare(consumer)
     worker = IngestWorker(
         with_settings or settings(),
-        cast(AIOKafkaConsumer, OnePoll(polled, log, stop)),
+        cast(AIOKafkaConsumer, consumer),
         cast(AIOKafkaProducer, producer),
         telemetry,
         HealthServer(telemetry),
@@ -126,7 +145,7 @@ async def test_offsets_are_committed_once_every_dead_letter_and_then_every_frame
 async def test_nothing_is_committed_after_a_failure(topic: str) -> None:
     log: Log = []
     producer = Acknowledging(log, failing=topic)
-    with pytest.raises(KafkaRefused, match="too large"):
+    with pytest.raises(KafkaRefused, match=f"{topic}.*takes no record of this size.*max.message.bytes"):
         await work(RECORDS, log, producer)
     assert [what for what, _ in log if what == "commit"] == []
 
@@ -175,3 +194,17 @@ async def test_a_frame_with_directory_events_only_is_no_heartbeat() -> None:
     _, page = telemetry.exposition()
     assert b'tidemark_frames_total{result="sent",role="ingest"} 1.0' in page
     assert b'tidemark_frames_total{result="heartbeat",role="ingest"} 1.0' in page
+
+
+async def test_a_loss_to_retention_is_counted_although_no_record_came_after_it() -> None:
+    log: Log = []
+    telemetry = await work([], log, Acknowledging(log), prepare=lambda consumer: consumer.lose(committed=4, begin=14))
+    _, page = telemetry.exposition()
+    assert b'tidemark_lost_records_total{partition="0",topic="usage.events"} 10.0' in page
+    assert log[-1] == ("commit", {SOURCE: 14})
+
+
+async def test_a_commit_that_is_never_acknowledged_ends_the_worker() -> None:
+    log: Log = []
+    with pytest.raises(KafkaUnavailable, match="committing source offsets: not acknowledged"):
+        await work(RECORDS, log, Acknowledging(log), settings(delivery_timeout="50ms"), prepare=OnePoll.silence_commits)

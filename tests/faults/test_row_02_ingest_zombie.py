@@ -1,0 +1,46 @@
+"""Row 2: ingest is frozen beyond its session, another takes over; thawed, it sends only what is counted already."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.frames_log import frames_of, overtaken, repeated
+from tests.faults.load import seeded_load
+from tests.faults.publisher import Publisher
+from tests.faults.verdict import assert_right
+from tests.support.deployment import Deployment
+from tests.support.pipeline import await_condition
+from tests.support.worker import Worker
+
+pytestmark = [pytest.mark.faults, pytest.mark.guarantee]
+
+EVENTS = 4_000
+SMALL_POLLS = "20"
+"""So many records a poll: the frozen worker holds many fetched ones that it has yet to send."""
+
+
+def test_a_frozen_ingest_that_comes_back_changes_no_total(deploy: Callable[..., Deployment]) -> None:
+    deployment = deploy(ingest__session_timeout="2s", ingest__max_poll_records=SMALL_POLLS)
+    with Publisher(deployment.settings, seeded_load(2, EVENTS, 4)) as publisher:
+        published = publisher.wait()
+    [zombie, _] = deployment.start("ingest", "aggregator")
+    await_condition(lambda: (_accepted(zombie) or 0) >= 200, "some events are sent", seconds=30, every=0.01)
+    zombie.freeze()
+    assert sum(deployment.applied()) < EVENTS // 20
+    deployment.start("ingest")
+    before = assert_right(deployment, published)
+    totals = list(deployment.export())
+    frames_before = repeated(frames_of(deployment))
+
+    zombie.thaw()
+    await_condition(lambda: repeated(frames_of(deployment)) > frames_before, "the zombie sends a frame", seconds=30)
+    after = assert_right(deployment, published)
+    assert zombie.exits == []
+    frames = frames_of(deployment)
+    assert (before.redelivered, after.redelivered) == (frames_before, repeated(frames))
+    assert overtaken(frames) == []
+    assert list(deployment.export()) == totals
+
+
+def _accepted(worker: Worker) -> float | None:
+    return worker.metric("tidemark_events_total", result="accepted")
