@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tests.mutations.running import Outcome
 
@@ -20,7 +21,7 @@ def print_table(outcomes: Sequence[Outcome]) -> None:
     table = Table("mutation", "caught by", "s", title=verdict(outcomes))
     for outcome in outcomes:
         tests = "\n".join(each.test for each in outcome.seen if not each.trouble)
-        table.add_row(outcome.mutation.name, tests or "[bold red]NOTHING[/]", f"{outcome.seconds:.0f}")
+        table.add_row(outcome.mutation.name, Text(tests or "NOTHING", overflow="fold"), f"{outcome.seconds:.0f}")
     console.print(table)
 
 

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -49,12 +49,20 @@ class Runner:
         root: of the tree that is copied.
         patches: where the mutations' patches lie.
         say: told what is being done.
+        run_tests: runs tests in a tree.
     """
 
-    def __init__(self, root: Path, patches: Path, say: Callable[[str], object]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        patches: Path,
+        say: Callable[[str], object],
+        run_tests: Callable[[Path, Iterable[str]], Ran] = run_tests,
+    ) -> None:
         self._root = root
         self._patches = patches
         self._say = say
+        self._run_tests = run_tests
 
     def run(self, mutations: Sequence[Mutation]) -> list[Outcome]:
         """Return the outcome of each.
@@ -75,7 +83,7 @@ class Runner:
         began = time.monotonic()
         self._say(f"unbroken: {len(set(tests))} tests ")
         with copied_tree(self._root) as tree:
-            ran = run_tests(tree, tests)
+            ran = self._run_tests(tree, tests)
         failing = [test for test in dict.fromkeys(tests) if not _passed(ran, test)]
         if failing:
             raise UnbrokenTreeFails("\n".join(["not passed on the unbroken tree:", *failing, _tail(ran)]))
@@ -90,7 +98,7 @@ class Runner:
             except PatchDoesNotApply as error:
                 trouble = f"DOES NOT APPLY: {error}"
             else:
-                ran = run_tests(tree, [catch.test for catch in mutation.catches])
+                ran = self._run_tests(tree, [catch.test for catch in mutation.catches])
                 seen = [_seen(ran, catch) for catch in mutation.catches]
                 trouble = "; ".join(each.trouble for each in seen if each.trouble)
         return Outcome(mutation=mutation, seen=seen, seconds=time.monotonic() - began, trouble=trouble)
