@@ -21,13 +21,16 @@ CAUGHT_UP_SECONDS = 10
 def test_roles_that_are_restarted_in_order_read_nothing_twice(deploy: Callable[..., Deployment]) -> None:
     deployment = deploy()
     before = deployment.start("ingest", "aggregator")
-    with Publisher(deployment.settings, seeded_load(3, EVENTS, 4), rate=RATE) as publisher:
+    load = seeded_load(3, EVENTS, 4)
+    with Publisher(deployment.settings, load[: EVENTS // 2], rate=RATE) as publisher:
         publisher.await_count(EVENTS // 4)
         assert refused(before[1]) == 0
+        assert publisher.count < EVENTS // 2, "stopped after the work"
         assert [worker.stop() for worker in before] == [Exit.ORDERED_STOP, Exit.ORDERED_STOP]
-        assert publisher.count < EVENTS, "stopped after the work"
-        after = deployment.start("ingest", "aggregator")
         published = publisher.wait()
+    after = deployment.start("ingest", "aggregator")
+    with Publisher(deployment.settings, load[EVENTS // 2 :], rate=RATE) as publisher:
+        published += publisher.wait()
     verdict = assert_right(deployment, published, seconds=CAUGHT_UP_SECONDS)
     assert verdict.redelivered == 0
     assert refused(after[1]) == 0

@@ -35,9 +35,9 @@ class Ran:
         self._cases = cases
 
     def of(self, test: str) -> list[Case]:
-        """Return the cases of a node id: with parameters one, without them as many as there are; none if not run."""
+        """Return the cases of a node id: with parameters one, without them or of a file all; none if not run."""
         name = _junit_name(test)
-        return [case for case in self._cases if case.name == name or case.name.startswith(f"{name}[")]
+        return [case for case in self._cases if case.name == name or case.name.startswith((f"{name}[", f"{name}::"))]
 
 
 def run_tests(tree: Path, tests: Iterable[str]) -> Ran:
@@ -93,5 +93,5 @@ def _case(found: ET.Element) -> Case:
 
 
 def _junit_name(test: str) -> str:
-    file, _, name = test.partition("::")
-    return f"{file.removesuffix('.py').replace('/', '.')}::{name}"
+    file, colons, name = test.partition("::")
+    return f"{file.removesuffix('.py').replace('/', '.')}{colons}{name}"

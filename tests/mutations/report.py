@@ -52,5 +52,5 @@ def as_markdown(outcomes: Sequence[Outcome]) -> str:
 
 
 def _short(test: str) -> str:
-    file, _, name = test.partition("::")
-    return f"`{file.removeprefix('tests/')}`: {name.removeprefix('test_').replace('_', ' ')}"
+    file, colons, name = test.partition("::")
+    return f"`{file.removeprefix('tests/')}`{colons and ': '}{name.removeprefix('test_').replace('_', ' ')}"

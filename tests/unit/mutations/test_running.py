@@ -112,4 +112,5 @@ def test_pytest_itself_is_read_case_by_case(tree: Path) -> None:
     assert [case.how for case in ran.of(TWICE)] == ["passed", "failure"]
     assert "wrong sum" in ran.of(f"{TWICE}[3]")[0].said
     assert [case.how for case in ran.of(NOTHING)] == ["passed"]
+    assert [case.how for case in ran.of("test_product.py")] == ["passed", "failure", "passed"]
     assert ran.of(f"{NOTHING}_else") == []
