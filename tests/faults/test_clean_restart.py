@@ -14,7 +14,10 @@ from tests.support.worker import Worker
 pytestmark = [pytest.mark.faults, pytest.mark.guarantee]
 
 EVENTS = 4_500
-RATE = 1_500
+AMID_WORK = 3_000
+"""So many come while the first processes live, and wait for the next ones in part."""
+
+RATE = 1_000
 CAUGHT_UP_SECONDS = 10
 
 
@@ -22,14 +25,14 @@ def test_roles_that_are_restarted_in_order_read_nothing_twice(deploy: Callable[.
     deployment = deploy()
     before = deployment.start("ingest", "aggregator")
     load = seeded_load(3, EVENTS, 4)
-    with Publisher(deployment.settings, load[: EVENTS // 2], rate=RATE) as publisher:
-        publisher.await_count(EVENTS // 4)
+    with Publisher(deployment.settings, load[:AMID_WORK], rate=RATE) as publisher:
+        publisher.await_count(AMID_WORK // 6)
         assert refused(before[1]) == 0
-        assert publisher.count < EVENTS // 2, "stopped after the work"
+        assert publisher.count < AMID_WORK, "stopped after the work"
         assert [worker.stop() for worker in before] == [Exit.ORDERED_STOP, Exit.ORDERED_STOP]
         published = publisher.wait()
     after = deployment.start("ingest", "aggregator")
-    with Publisher(deployment.settings, load[EVENTS // 2 :], rate=RATE) as publisher:
+    with Publisher(deployment.settings, load[AMID_WORK:]) as publisher:
         published += publisher.wait()
     verdict = assert_right(deployment, published, seconds=CAUGHT_UP_SECONDS)
     assert verdict.redelivered == 0

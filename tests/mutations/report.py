@@ -53,4 +53,4 @@ def as_markdown(outcomes: Sequence[Outcome]) -> str:
 
 def _short(test: str) -> str:
     file, colons, name = test.partition("::")
-    return f"`{file.removeprefix('tests/')}`{colons and ': '}{name.removeprefix('test_').replace('_', ' ')}"
+    return f"`{file.removeprefix('tests/')}`{colons and ': '}{name.removeprefix('test_').replace('_', ' ').replace('[', ' [')}"
