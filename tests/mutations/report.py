@@ -52,5 +52,6 @@ def as_markdown(outcomes: Sequence[Outcome]) -> str:
 
 
 def _short(test: str) -> str:
-    file, colons, name = test.partition("::")
-    return f"`{file.removeprefix('tests/')}`{colons and ': '}{name.removeprefix('test_').replace('_', ' ').replace('[', ' [')}"
+    file, colons, name = test.removeprefix("tests/").partition("::")
+    words = name.removeprefix("test_").replace("_", " ").replace("[", " [")
+    return f"`{file}`{colons and ': '}{words}"
