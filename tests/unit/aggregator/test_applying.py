@@ -162,6 +162,15 @@ async def fed(applier: PartitionApplier, running: asyncio.Task[None], frames: Se
         yield offset
 
 
+async def test_after_an_apply_that_was_another_owners_nothing_is_folded_on_what_was_known(
+    event_frames: list[bytes],
+) -> None:
+    calm, _ = await fold_all(event_frames, [1] * len(event_frames))
+    store = FaultyStore(["none", "other owner first"])
+    await feed_slowly(store, event_frames)
+    assert store.partitions == calm.partitions
+
+
 async def test_a_frame_that_is_missing_from_the_stream_ends_the_worker(event_frames: list[bytes]) -> None:
     empty, _ = await fold_all([], [])
     state = empty.partitions[0].state

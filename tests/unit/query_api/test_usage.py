@@ -5,7 +5,7 @@ from operator import or_
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from query_api.cells import READ_FIELDS_MAX, BlockCells, WantedActives, WantedCells, block_cells
@@ -141,6 +141,7 @@ windows_of_two = st.lists(st.none() | st.binary(max_size=20), min_size=8, max_si
 
 
 @given(windows_of_two)
+@example([b"\x01"] * 8)
 def test_active_users_of_several_windows_and_products_are_united(bitmaps: list[bytes | None]) -> None:
     organization = OrganizationId("acme")
     two_days = PlannedBlock(start_hour=0, end_hour=48)

@@ -25,6 +25,10 @@ def test_the_order_of_the_parts_counts() -> None:
     assert len({HASH(*parts) for parts in permutations(("org", "source", "id"))}) == 6
 
 
+def test_the_same_id_of_two_producers_is_two_identities() -> None:
+    assert HASH("acme", "svc/a", "1") != HASH("acme", "svc/b", "1")
+
+
 def test_a_hash_has_eight_bytes() -> None:
     assert len(HASH("acme", "svc/a", "1")) == HASH_BYTES == 8
 
