@@ -138,10 +138,12 @@ class Owner:
             await asyncio.sleep(self._settings.aggregator.frame_check_interval)
             owned = {partition: applier.acknowledged for partition, applier in self._appliers.items()}
             try:
-                bounds = await self._probe.bounds(owned)
-                for partition, state in owned.items():
-                    await self._probe.check(partition, state, bounds[partition])
+                with self._health.awaiting("kafka", "Kafka does not say where the log of frames ends"):
+                    bounds = await self._probe.bounds(owned)
+                    for partition, state in owned.items():
+                        await self._probe.check(partition, state, bounds[partition])
             except KafkaUnavailable as error:
+                self._health.not_ready("kafka", str(error))
                 self._telemetry.count("tidemark_kafka_retries_total")
                 self._log.warning("log_not_checked", error=str(error))
 

@@ -1,0 +1,43 @@
+"""What every row has in common in which Kafka is away: workers that wait, alive but not ready, and none that loops."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.support.pipeline import await_condition
+from tests.support.worker import Worker
+
+NOTICED_SECONDS = 30
+BACK_SECONDS = 60
+RUN_SECONDS_MIN = 50
+"""A run that ends because Kafka is away has waited for it: 60 s at a start, 120 s for an acknowledgement."""
+
+
+def await_waiting(workers: Sequence[Worker]) -> None:
+    """Return once no worker is ready; each must live all the same."""
+    for worker in workers:
+        await_condition(lambda at=worker: not at.is_ready(), f"{worker.name} is not ready", seconds=NOTICED_SECONDS)
+    assert_alive(workers)
+
+
+def assert_alive(workers: Sequence[Worker]) -> None:
+    for worker in workers:
+        assert worker.is_alive(), f"{worker.name} is not alive:\n{worker.tail()}"
+
+
+def await_back(workers: Sequence[Worker]) -> None:
+    for worker in workers:
+        worker.await_ready(BACK_SECONDS)
+
+
+def assert_patient(workers: Sequence[Worker], outage_seconds: float = 0) -> None:
+    """Check that no worker ended but those that had waited long, and these not more often than the outage allows."""
+    for worker in workers:
+        allowed = int(outage_seconds // RUN_SECONDS_MIN)
+        assert len(worker.exits) <= allowed, f"{worker.name}: {worker.exits}\n{worker.tail()}"
+        assert all(run.seconds >= RUN_SECONDS_MIN for run in worker.exits), worker.exits
+
+
+def resident_bytes(worker: Worker) -> int:
+    """Return what a worker's process holds of real memory."""
+    pages = int(Path(f"/proc/{worker.pid}/statm").read_text().split()[1])
+    return pages * 4096
