@@ -1,6 +1,7 @@
 """What every row has in common in which Kafka is away: workers that wait, alive but not ready, and none that loops."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.support.pipeline import await_condition
@@ -8,6 +9,7 @@ from tests.support.worker import Worker
 
 NOTICED_SECONDS = 30
 BACK_SECONDS = 60
+ASK_EVERY_SECONDS = 0.5
 RUN_SECONDS_MIN = 50
 """A run that ends because Kafka is away has waited for it: 60 s at a start, 120 s for an acknowledgement."""
 
@@ -22,6 +24,17 @@ def await_waiting(workers: Sequence[Worker]) -> None:
 def assert_alive(workers: Sequence[Worker]) -> None:
     for worker in workers:
         assert worker.is_alive(), f"{worker.name} is not alive:\n{worker.tail()}"
+
+
+def assert_waiting_for(workers: Sequence[Worker], seconds: float, also: Callable[[], None] = lambda: None) -> None:
+    """Let the time of an outage pass; whenever one is asked in it, it lives and is not ready, unless it starts."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        for worker in workers:
+            assert not worker.is_ready(), f"{worker.name} is ready:\n{worker.tail()}"
+            assert worker.is_alive() or worker.exits, f"{worker.name} is not alive:\n{worker.tail()}"
+        also()
+        time.sleep(ASK_EVERY_SECONDS)
 
 
 def await_back(workers: Sequence[Worker]) -> None:
