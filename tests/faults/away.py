@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from tests.support.pipeline import await_condition
@@ -17,8 +18,12 @@ RUN_SECONDS_MIN = 50
 def await_waiting(workers: Sequence[Worker]) -> None:
     """Return once no worker is ready; each must live all the same."""
     for worker in workers:
-        await_condition(lambda at=worker: not at.is_ready(), f"{worker.name} is not ready", seconds=NOTICED_SECONDS)
+        await_condition(partial(_is_waiting, worker), f"{worker.name} is not ready", seconds=NOTICED_SECONDS)
     assert_alive(workers)
+
+
+def _is_waiting(worker: Worker) -> bool:
+    return not worker.is_ready()
 
 
 def assert_alive(workers: Sequence[Worker]) -> None:

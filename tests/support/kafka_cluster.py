@@ -60,7 +60,7 @@ class ClusterNode(KafkaServer):
     def _settings(self) -> dict[str, str]:
         controller = self._controller or self
         address = f"{LOOPBACK}:{controller.controller_port}"
-        settings = super()._settings() | _SHARED
+        settings: dict[str, str] = {**super()._settings(), **_SHARED}
         settings |= {"node.id": str(self.number), "controller.quorum.bootstrap.servers": address}
         if self._controller is None:
             del settings["advertised.listeners"]
