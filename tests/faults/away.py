@@ -9,6 +9,9 @@ from tests.support.pipeline import await_condition
 from tests.support.worker import Worker
 
 NOTICED_SECONDS = 30
+NOTICING = {"aggregator__frame_check_interval": "1s"}
+"""Settings with which an aggregator looks at Kafka more often, so that a test need not wait for it."""
+
 BACK_SECONDS = 60
 ASK_EVERY_SECONDS = 0.5
 RUN_SECONDS_MIN = 50

@@ -10,6 +10,7 @@ from tests.support.deployment import Deployment
 from tests.support.worker import Worker
 
 CHANGE_SECONDS = 3
+STARTED = '"event": "started"'
 ROLES = ("ingest", "aggregator")
 END_SECONDS = 30
 """Above the 20 s that a role gives its ordered stop."""
@@ -50,7 +51,9 @@ class Storm:
 
     def _change(self, role: str) -> None:
         guest = self._guests.pop(role, None)
-        if guest is None:
+        if guest is not None and STARTED not in guest.written():
+            self._guests[role] = guest  # it has joined nothing yet: the next change may end it
+        elif guest is None:
             self._guests[role] = guest = self._deployment.worker(role, restarts=False)
             guest.start()
         elif self._rng.random() < 0.5:

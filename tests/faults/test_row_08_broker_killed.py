@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from aggregator.app import GROUP
-from tests.faults.away import assert_patient, await_back, await_waiting
+from tests.faults.away import NOTICING, assert_patient, await_back, await_waiting
 from tests.faults.load import seeded_load
 from tests.faults.publisher import Publisher
 from tests.faults.verdict import assert_right
@@ -20,7 +20,7 @@ RATE = 1_500
 
 
 def test_workers_wait_for_a_killed_broker_and_go_on(broker: ProxiedKafka, deploy: Callable[..., Deployment]) -> None:
-    deployment = deploy(kafka=broker.bootstrap)
+    deployment = deploy(kafka=broker.bootstrap, **NOTICING)
     workers = deployment.start("ingest", "aggregator")
     with Publisher(deployment.settings, seeded_load(8, EVENTS, 4), rate=RATE) as publisher:
         publisher.await_count(EVENTS // 3)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.away import assert_patient, assert_waiting_for, await_back, await_waiting
+from tests.faults.away import NOTICING, assert_patient, assert_waiting_for, await_back, await_waiting
 from tests.faults.conftest import FULL
 from tests.faults.load import seeded_load
 from tests.faults.publisher import Publisher
@@ -22,7 +22,7 @@ OUTAGE_SECONDS = 60 if FULL else 5
 
 
 def test_workers_wait_for_a_frozen_broker_and_go_on(broker: ProxiedKafka, deploy: Callable[..., Deployment]) -> None:
-    deployment = deploy(kafka=broker.bootstrap, kafka__request_timeout=REQUEST_TIMEOUT)
+    deployment = deploy(kafka=broker.bootstrap, kafka__request_timeout=REQUEST_TIMEOUT, **NOTICING)
     workers = deployment.start("ingest", "aggregator")
     with Publisher(deployment.settings, seeded_load(9, EVENTS, 4), rate=RATE) as publisher:
         publisher.await_count(EVENTS // 3)
@@ -39,7 +39,7 @@ def test_workers_wait_for_a_frozen_broker_and_go_on(broker: ProxiedKafka, deploy
 
 
 def test_workers_wait_while_nothing_reaches_the_broker(broker: ProxiedKafka, deploy: Callable[..., Deployment]) -> None:
-    deployment = deploy(kafka=broker.proxied, kafka__request_timeout=REQUEST_TIMEOUT)
+    deployment = deploy(kafka=broker.proxied, kafka__request_timeout=REQUEST_TIMEOUT, **NOTICING)
     workers = deployment.start("ingest", "aggregator")
     load = seeded_load(93, EVENTS, 4)
     with Publisher(deployment.settings, load, rate=RATE, bootstrap=broker.bootstrap) as publisher:

@@ -39,10 +39,10 @@ def test_nothing_is_acknowledged_that_is_not_durable(
         await_condition(lambda: REFUSED in caplog.text, "the publisher is refused", seconds=30)
         before = publisher.count
         assert before < EVENTS, "the brokers died after the work"
-        await_waiting(workers)
+        await_waiting([ingest])
         await_condition(lambda: REFUSED in ingest.written(), "ingest is refused", seconds=30)
         applied = deployment.applied()
-        assert_waiting_for(workers, HELD_SECONDS)
+        assert_waiting_for([ingest], HELD_SECONDS)
         assert publisher.count == before, "acknowledged with one replica in sync"
         assert deployment.applied() == applied, "counted from one replica in sync"
         cluster.heal()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.away import assert_patient, await_back, await_waiting
+from tests.faults.away import NOTICING, assert_patient, await_back, await_waiting
 from tests.faults.load import seeded_load
 from tests.faults.publisher import Publisher
 from tests.faults.verdict import assert_right
@@ -47,7 +47,7 @@ def small_broker(small_disk: Path, tmp_path: Path) -> Iterator[KafkaServer]:
 def test_a_full_disk_loses_nothing(
     small_broker: KafkaServer, small_disk: Path, deploy: Callable[..., Deployment]
 ) -> None:
-    deployment = deploy(kafka=small_broker.bootstrap)
+    deployment = deploy(kafka=small_broker.bootstrap, **NOTICING)
     workers = deployment.start("ingest", "aggregator")
     with Publisher(deployment.settings, seeded_load(12, EVENTS, 4), rate=RATE) as publisher:
         publisher.await_count(EVENTS // 3)
