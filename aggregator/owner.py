@@ -31,7 +31,7 @@ from services.telemetry import Telemetry
 KAFKA_LIMIT_S: Final = 120.0
 """How long an assignment waits for Kafka; then the worker ends, as one of ingest does that nothing acknowledges."""
 
-_KAFKA_PAUSE_S: Final = 1.0
+KAFKA_PAUSE_S: Final = 1.0
 _KAFKA: Final = "kafka"
 _SILENT: Final = "Kafka does not say where the log of frames ends"
 
@@ -181,7 +181,7 @@ class Owner:
                 self._log_is_away(error)
                 if monotonic_s() > gives_up_s:
                     raise
-            await asyncio.sleep(_KAFKA_PAUSE_S)
+            await asyncio.sleep(KAFKA_PAUSE_S)
 
     def _log_is_away(self, error: KafkaUnavailable) -> None:
         self._health.not_ready(_KAFKA, str(error))
