@@ -28,10 +28,10 @@ GROUP = "tidemark-aggregator"
 def build_app(settings: Settings, owner: Owner) -> faust.App:
     """Return a Faust app, not started, that feeds `owner` from the frames topic."""
     kafka = settings.kafka
-    broker = ";".join(f"kafka://{address.strip()}" for address in kafka.bootstrap_servers.split(","))
+    brokers = [URL(f"kafka://{address.strip()}") for address in kafka.bootstrap_servers.split(",")]
     app = faust.App(
         GROUP,
-        broker=broker,
+        broker=brokers,
         broker_credentials=_credentials(kafka),
         loop=asyncio.get_running_loop(),
         autodiscover=False,
@@ -63,7 +63,7 @@ def build_app(settings: Settings, owner: Owner) -> faust.App:
         begins = await owner.assign(wanted)
         return {wanted[partition]: offset for partition, offset in begins.items()}
 
-    app.transport = PositioningTransport([URL(broker)], app, positions=positions, loop=app.loop)
+    app.transport = PositioningTransport(brokers, app, positions=positions, loop=app.loop)
     frames = app.topic(settings.topics.frames, value_serializer="raw", key_serializer="raw")
 
     async def feed(stream: StreamT[bytes]) -> None:

@@ -5,7 +5,8 @@ Kafka's committed offsets serve lag display only.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Final, TypeVar
 
 import structlog
 
@@ -15,6 +16,7 @@ from aggregator.errors import LostWrites
 from aggregator.known import Knowledge
 from aggregator.log_probe import LogProbe
 from aggregator.retrying import Retrying
+from services.clock import monotonic_s
 from services.counters import NOTHING_APPLIED, CounterStore, PartitionState
 from services.crash_points import CrashPoints
 from services.health import HealthServer
@@ -25,6 +27,15 @@ from services.keyspace import tags
 from services.lifecycle import Refused
 from services.settings import Settings
 from services.telemetry import Telemetry
+
+KAFKA_LIMIT_S: Final = 120.0
+"""How long an assignment waits for Kafka; then the worker ends, as one of ingest does that nothing acknowledges."""
+
+KAFKA_PAUSE_S: Final = 1.0
+_KAFKA: Final = "kafka"
+_SILENT: Final = "Kafka does not say where the log of frames ends"
+
+Answer = TypeVar("Answer")
 
 
 class Owner:
@@ -79,10 +90,9 @@ class Owner:
         try:
             await self.release()
             wanted = sorted(partitions)
-            bounds = await self._probe.bounds(wanted)
+            bounds = await self._asking_log(lambda: self._probe.bounds(wanted))
             states = {partition: await self._state(partition, bounds[partition]) for partition in wanted}
-            for partition, state in states.items():
-                await self._probe.check(partition, state, bounds[partition])
+            await self._asking_log(lambda: self._check(states, bounds))
         except Exception as error:
             self.fail(error)
             raise
@@ -138,12 +148,10 @@ class Owner:
             await asyncio.sleep(self._settings.aggregator.frame_check_interval)
             owned = {partition: applier.acknowledged for partition, applier in self._appliers.items()}
             try:
-                bounds = await self._probe.bounds(owned)
-                for partition, state in owned.items():
-                    await self._probe.check(partition, state, bounds[partition])
+                with self._health.awaiting(_KAFKA, _SILENT):
+                    await self._check(owned, await self._probe.bounds(owned))
             except KafkaUnavailable as error:
-                self._telemetry.count("tidemark_kafka_retries_total")
-                self._log.warning("log_not_checked", error=str(error))
+                self._log_is_away(error)
 
     def fail(self, error: BaseException) -> None:
         if not self.failed.done():
@@ -151,6 +159,34 @@ class Owner:
 
     def owned(self) -> Mapping[PartitionId, PartitionState]:
         return {partition: applier.acknowledged for partition, applier in self._appliers.items()}
+
+    async def _check(
+        self, states: Mapping[PartitionId, PartitionState], bounds: Mapping[PartitionId, tuple[int, int]]
+    ) -> None:
+        for partition, state in states.items():
+            await self._probe.check(partition, state, bounds[partition])
+
+    async def _asking_log(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Ask the log, and again while Kafka is away: to end and start again would not bring it back.
+
+        Raises:
+            KafkaUnavailable: it stays away for longer than `KAFKA_LIMIT_S`.
+        """
+        gives_up_s = monotonic_s() + KAFKA_LIMIT_S
+        while True:
+            try:
+                with self._health.awaiting(_KAFKA, _SILENT):
+                    return await ask()
+            except KafkaUnavailable as error:
+                self._log_is_away(error)
+                if monotonic_s() > gives_up_s:
+                    raise
+            await asyncio.sleep(KAFKA_PAUSE_S)
+
+    def _log_is_away(self, error: KafkaUnavailable) -> None:
+        self._health.not_ready(_KAFKA, str(error))
+        self._telemetry.count("tidemark_kafka_retries_total")
+        self._log.warning("log_not_checked", error=str(error))
 
     def _own(self, partition: PartitionId, state: PartitionState) -> None:
         applier = PartitionApplier(partition, tags(self._partitions)[partition], state, self._shared)

@@ -232,11 +232,11 @@ class IngestWorker:
 
     async def _send(self, packed: Packed) -> None:
         """Send a poll, then commit its offsets."""
-        await self._sender.send(packed)
-        if packed.events or packed.letters:
-            self._crash_points.visit("ingest.before_commit")
-        await self._commit(packed.positions)
-        self._health.ready("kafka")
+        with self._health.awaiting("kafka", "Kafka does not acknowledge what is sent"):
+            await self._sender.send(packed)
+            if packed.events or packed.letters:
+                self._crash_points.visit("ingest.before_commit")
+            await self._commit(packed.positions)
 
     async def _commit(self, positions: Mapping[TopicPartition, int]) -> None:
         moved = {tp: at for tp, at in positions.items() if self._committed.get(tp) != at}

@@ -7,6 +7,8 @@ Healthy means that the event loop turns; a dependency that is away makes a proce
 import asyncio
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,6 +19,8 @@ from services.telemetry import Telemetry
 
 BEAT_INTERVAL_S: Final = 1.0
 STUCK_AFTER_S: Final = 10.0
+SILENT_AFTER_S: Final = 5.0
+"""A dependency that has not answered for so long is away: above what Kafka takes for an ordinary change of leaders."""
 
 Page = tuple[HTTPStatus, str, bytes]
 """Status, content type and body."""
@@ -95,6 +99,16 @@ class HealthServer:
         """Say that a part is there."""
         with self._lock:
             self._parts[part] = None
+
+    @contextmanager
+    def awaiting(self, part: str, why: str) -> Iterator[None]:
+        """Call a part missing when the block takes longer than `SILENT_AFTER_S`, and there when it ended well."""
+        late = asyncio.get_running_loop().call_later(SILENT_AFTER_S, self.not_ready, part, why)
+        try:
+            yield
+        finally:
+            late.cancel()
+        self.ready(part)
 
     def page(self, path: str) -> Page:
         """Return what a GET of the path answers."""

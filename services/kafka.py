@@ -8,7 +8,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError, KafkaError, RequestTimedOutError
+from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, RequestTimedOutError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from services.settings import KafkaSettings
@@ -35,7 +35,7 @@ def translated(doing: str) -> Iterator[None]:
     """Turn a client error into `KafkaUnavailable` or `KafkaRefused`, with what was being done."""
     try:
         yield
-    except (KafkaConnectionError, RequestTimedOutError) as error:
+    except (KafkaConnectionError, KafkaTimeoutError, RequestTimedOutError) as error:
         raise KafkaUnavailable(f"{doing}: {error}") from error
     except KafkaError as error:
         kind = KafkaUnavailable if error.retriable else KafkaRefused

@@ -7,11 +7,26 @@ from pathlib import Path
 import pytest
 
 from tests.support.deployment import Deployment
+from tests.support.kafka_cluster import KafkaCluster
+from tests.support.proxied_kafka import ProxiedKafka
 from tests.support.redis_server import RedisServer
 from tests.support.servers import Broker
 
 FULL = os.environ.get("FULL") == "1"
 """Durations as the matrix says, not scaled to what CI bears."""
+
+_told = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Takes a measured figure, which is shown at the end of the run."""
+    return request.config.stash.setdefault(_told, []).append
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash.get(_told, []):
+        terminalreporter.write_line(f"measured: {line}")
 
 
 @pytest.fixture
@@ -36,3 +51,31 @@ def deploy(tmp_path: Path, kafka: Broker, redis: RedisServer) -> Iterator[Callab
     yield make
     for deployment in made:
         deployment.close()
+
+
+@pytest.fixture(scope="session")
+def _proxied_kafka() -> Iterator[ProxiedKafka]:
+    broker = ProxiedKafka.start_new()
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
+def broker(_proxied_kafka: ProxiedKafka) -> Iterator[ProxiedKafka]:
+    """A broker that the test may kill, freeze and cut off."""
+    yield _proxied_kafka
+    _proxied_kafka.heal()
+
+
+@pytest.fixture(scope="session")
+def _three_brokers() -> Iterator[KafkaCluster]:
+    cluster = KafkaCluster.start_new()
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def cluster(_three_brokers: KafkaCluster) -> Iterator[KafkaCluster]:
+    """Three brokers, any of which the test may kill and freeze; give `topics__replication="3"` to the deployment."""
+    yield _three_brokers
+    _three_brokers.heal()

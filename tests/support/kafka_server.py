@@ -1,11 +1,13 @@
 """One Apache Kafka process (KRaft, broker and controller in one) on free ports and a directory of its own."""
 
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
@@ -19,7 +21,16 @@ _FORMAT_SECONDS = 60
 _ATTEMPTS = 3
 _STARTED = "Kafka Server started"
 _LOGGING = Path(__file__).with_name("kafka") / "log4j2.properties"
-_NOTHING: Mapping[str, str] = MappingProxyType({})
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+def new_uuid() -> str:
+    """Return an id as Kafka writes them."""
+    return urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+
+
+def write_properties(file: Path, properties: Mapping[str, str]) -> None:
+    file.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
 
 
 class KafkaServer:
@@ -28,15 +39,18 @@ class KafkaServer:
     `extra` holds broker settings that override the ones here, such as `advertised.listeners` for a proxy between.
     """
 
-    def __init__(self, directory: Path, *, extra: Mapping[str, str] = _NOTHING) -> None:
+    jvm: Sequence[str] = ("-Xmx512m", "-XX:+UseSerialGC")
+
+    def __init__(self, directory: Path, *, extra: Mapping[str, str] = NOTHING) -> None:
         self.directory = directory
         self.port, self.controller_port = free_ports(2)
+        self._cluster_id = new_uuid()
         self._extra = extra
         self._child: ChildProcess | None = None
         self._owns_directory = False
 
     @classmethod
-    def start_new(cls, *, extra: Mapping[str, str] = _NOTHING) -> Self:
+    def start_new(cls, *, extra: Mapping[str, str] = NOTHING) -> Self:
         """Start one in a new temporary directory, which `close` (or the end of `with`) removes."""
         for attempt in range(1, _ATTEMPTS + 1):
             server = cls(Path(tempfile.mkdtemp(prefix="tidemark-kafka-")), extra=extra)
@@ -55,6 +69,10 @@ class KafkaServer:
         raise AssertionError("unreachable")
 
     @property
+    def running(self) -> bool:
+        return self._child is not None and self._child.running
+
+    @property
     def bootstrap(self) -> str:
         return f"{LOOPBACK}:{self.port}"
 
@@ -66,30 +84,41 @@ class KafkaServer:
 
     def start(self) -> None:
         """Start on the same directory and ports; return when the broker serves."""
+        self.begin()
+        self.await_started()
+
+    def begin(self) -> None:
+        """Start on the same directory and ports, and return at once."""
         configuration = self.directory / "server.properties"
         if not configuration.exists():
             self._format(configuration)
         self._child = ChildProcess(
             "Apache Kafka",
-            [*self._java(), "-Xmx512m", "-XX:+UseSerialGC", "kafka.Kafka", configuration],
+            [*self._java(), *self.jvm, "kafka.Kafka", configuration],
             directory=self.directory,
             log=self.directory / "log",
         )
+
+    def await_started(self) -> None:
+        """Return when what was begun serves."""
+        if self._child is None:
+            raise ServerDidNotStart("Kafka was never started")
         self._child.wait_until(self._ready, seconds=_START_SECONDS)
 
     def _ready(self) -> bool:
-        return self._child is not None and _STARTED in self._child.written() and listens(self.pid, self.port)
+        return self._child is not None and _STARTED in self._child.written() and listens(self.pid, self._serves_at())
+
+    def _serves_at(self) -> int:
+        return self.port
 
     def _java(self) -> list[str]:
         return [str(java()), "-cp", f"{resolve()}/*", f"-Dlog4j2.configurationFile={_LOGGING}"]
 
     def _format(self, configuration: Path) -> None:
-        written = "".join(f"{name}={value}\n" for name, value in self._settings().items())
-        configuration.write_text(written)
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        write_properties(configuration, self._settings())
         # A short-lived JVM: the quick compiler alone starts it in half the time.
         tool = [*self._java(), "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format", "--standalone"]
-        command = [*tool, "--cluster-id", cluster, "--config", str(configuration)]
+        command = [*tool, "--cluster-id", self._cluster_id, "--config", str(configuration)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=_FORMAT_SECONDS, check=False)
         if done.returncode != 0:
             configuration.unlink()
@@ -129,6 +158,13 @@ class KafkaServer:
     def kill(self) -> None:
         if self._child is not None:
             self._child.kill()
+
+    def freeze(self) -> None:
+        """Let it do nothing more (SIGSTOP), its connections staying open."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
 
     def close(self) -> None:
         """Stop it, and remove the directory where it was made for it."""

@@ -115,8 +115,8 @@ class Worker:
         return self._status("readyz") == 200
 
     def is_alive(self) -> bool:
-        """Whether it answers that it lives (/livez)."""
-        return self._status("livez") == 200
+        """Whether it answers that it lives (/healthz)."""
+        return self._status("healthz") == 200
 
     def metric(self, name: str, **labels: str) -> float | None:
         """Return the sum of a metric's series that have these labels; None when it cannot be asked or has none."""

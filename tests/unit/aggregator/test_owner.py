@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from aggregator import owner as owner_module
 from aggregator.frame_queue import QUEUE_FRAMES
 from aggregator.log_probe import LogProbe
 from aggregator.owner import Owner
@@ -13,6 +14,7 @@ from aggregator.retrying import Retrying
 from services.counters import ApplyOutcome, ApplyRequest, PartitionState
 from services.health import HealthServer
 from services.identifiers import Epoch, FrameId, FrameOffset, PartitionId
+from services.kafka import KafkaUnavailable
 from services.lifecycle import Refused
 from services.memory_counters import MemoryCounterStore
 from services.settings import Settings
@@ -35,7 +37,7 @@ class QuietProbe(LogProbe):
         return
 
 
-def owner_of(store: MemoryCounterStore, begin: int = 0, **aggregator: Any) -> Owner:
+def owner_of(store: MemoryCounterStore, begin: int = 0, *, probe: LogProbe | None = None, **aggregator: Any) -> Owner:
     telemetry = Telemetry("aggregator")
     health = HealthServer(telemetry)
     settings = Settings(
@@ -43,7 +45,7 @@ def owner_of(store: MemoryCounterStore, begin: int = 0, **aggregator: Any) -> Ow
         events={"identity_secret": SECRET},
         aggregator=aggregator,
     )
-    return Owner(settings, store, QuietProbe(begin), Retrying(telemetry, health), telemetry, health)
+    return Owner(settings, store, probe or QuietProbe(begin), Retrying(telemetry, health), telemetry, health)
 
 
 def begun(**changes: Any) -> PartitionState:
@@ -68,6 +70,36 @@ class StuckStore(MemoryCounterStore):
     async def apply(self, partition: PartitionId, request: ApplyRequest) -> ApplyOutcome:
         await asyncio.Event().wait()
         raise AssertionError
+
+
+class AwayProbe(QuietProbe):
+    """A log that does not answer the first time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    async def bounds(self, partitions: Iterable[PartitionId]) -> dict[PartitionId, tuple[int, int]]:
+        self.asked += 1
+        if self.asked == 1:
+            raise KafkaUnavailable("no answer")
+        return await super().bounds(partitions)
+
+
+async def test_an_assignment_waits_for_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owner_module, "KAFKA_PAUSE_S", 0)
+    probe = AwayProbe()
+    owner = owner_of(MemoryCounterStore(1), probe=probe)
+    assert await owner.assign([PARTITION]) == {PARTITION: 0}
+    assert probe.asked == 2
+
+
+async def test_an_assignment_does_not_wait_for_kafka_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owner_module, "KAFKA_LIMIT_S", -1)
+    owner = owner_of(MemoryCounterStore(1), probe=AwayProbe())
+    with pytest.raises(KafkaUnavailable):
+        await owner.assign([PARTITION])
+    assert isinstance(owner.failed.exception(), KafkaUnavailable)
 
 
 async def test_a_rebalance_lets_go_the_feeder_that_waits_for_room() -> None:

@@ -66,6 +66,24 @@ def test_ready_only_when_every_part_ever_named_is(server: HealthServer) -> None:
     assert ask(server, "/readyz")[0] == 200
 
 
+async def test_a_part_that_is_long_awaited_is_missing_until_it_answers(
+    server: HealthServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health_module, "SILENT_AFTER_S", 0.01)
+    told = asyncio.Event()
+    not_ready = server.not_ready
+
+    def tell(part: str, why: str) -> None:
+        not_ready(part, why)
+        told.set()
+
+    monkeypatch.setattr(server, "not_ready", tell)
+    with server.awaiting("kafka", "it is silent"):
+        await asyncio.wait_for(told.wait(), 5)
+        assert json.loads(server.page("/readyz")[2]) == {"kafka": "it is silent"}
+    assert server.page("/readyz")[0] == 200
+
+
 def test_metrics_are_served_and_a_head_has_no_body(server: HealthServer) -> None:
     status, body = ask(server, "/metrics")
     assert status == 200

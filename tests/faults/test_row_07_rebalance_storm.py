@@ -1,0 +1,47 @@
+"""Row 7: workers come and go every three seconds; nothing is counted twice or lost, and counting goes on after it."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.conftest import FULL
+from tests.faults.load import seeded_load
+from tests.faults.publisher import Publisher
+from tests.faults.storm import Storm
+from tests.faults.verdict import assert_right
+from tests.support.deployment import Deployment
+
+pytestmark = [pytest.mark.faults, pytest.mark.guarantee, pytest.mark.timeout(400 if FULL else 200)]
+
+STORM_SECONDS = 120 if FULL else 30
+RATE = 200
+AFTER_EVENTS = 400
+"""Published when the last change was made, at least."""
+
+RECOVERED_SECONDS = 30
+ASSIGNED = '"event": "assigned"'
+REBALANCES_MIN = 3
+
+
+def test_counting_goes_on_after_a_storm(deploy: Callable[..., Deployment], tell: Callable[[str], None]) -> None:
+    deployment = deploy()
+    stays = deployment.start("ingest", "aggregator")
+    storm = Storm(deployment, seed=7)
+    load = seeded_load(7, (STORM_SECONDS + 10) * RATE, 4)
+    with Publisher(deployment.settings, load, rate=RATE) as publisher:
+        publisher.await_count(RATE)
+        storm.rage(STORM_SECONDS)
+        at_change = publisher.count
+        publisher.await_count(at_change + AFTER_EVENTS)
+        deployment.catch_up(RECOVERED_SECONDS)
+        recovered_s = time.monotonic() - storm.changed_s
+        tell(f"counting goes on {recovered_s:.1f} s after the last change of a storm (limit {RECOVERED_SECONDS} s)")
+        assert recovered_s < RECOVERED_SECONDS, deployment.logs()
+    published = publisher.published
+    storm.assert_none_stuck()
+    assert storm.killed
+    assert storm.stopped
+    assert stays[1].written().count(ASSIGNED) > REBALANCES_MIN, "there was no storm"
+    assert all(not worker.exits for worker in stays), deployment.logs()
+    assert_right(deployment, published)
