@@ -89,6 +89,8 @@ class MemorySampler:
             for worker in list(self._workers):
                 with suppress(OSError, IndexError):  # it ended just now
                     pid, rss = worker.pid, resident_bytes(worker.pid)
+                    if not rss:  # it ended, and nobody has asked yet how
+                        continue
                     age_s = now_s - seen_s.setdefault(pid, now_s)
                     sample = Sample(role=worker.role, pid=pid, at_s=now_s - began_s, age_s=age_s, rss_bytes=rss)
                     self.samples.append(sample)
