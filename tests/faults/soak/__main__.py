@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import signal
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ def main() -> int:
         say(f"the soak runs on real servers only: {missing}")
         return 1
     signal.signal(signal.SIGTERM, _leave)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that a broker is away is no news here
     with System() as system:
         soak = Soak(system, seed=options.seed, minutes=options.minutes, rate=options.rate)
         outcome = soak.run()
