@@ -24,6 +24,7 @@ def figures(outcome: Outcome) -> dict[str, Any]:
         "redelivered": verdict.redelivered if verdict else None,
         "cellsCompared": verdict.cells.cells if verdict else None,
         "cellsDifferent": verdict.cells.differing if verdict else None,
+        "others": len(outcome.problems) + (len(verdict.differences) if verdict else 0),
         "differences": list(differences(outcome)),
         "faults": [
             {
@@ -96,9 +97,13 @@ def text(found: dict[str, Any]) -> Iterator[str]:
     for role, memory in found["memory"].items():
         yield f"  {role:10}  over the run {_of(memory['overTheRun'])}; longest process {_of(memory['longestProcess'])}"
     yield ""
-    wrong = found["differences"]
-    yield from wrong[:EXAMPLES_MAX]
-    yield "RIGHT" if found["right"] else f"NOT RIGHT: {len(wrong)} differences or problems, seed {found['seed']}"
+    yield from found["differences"][:EXAMPLES_MAX]
+    cells = f"{found['cellsDifferent'] or 0:,} cells differ" if found["events"] is not None else "nothing was compared"
+    yield (
+        "RIGHT"
+        if found["right"]
+        else f"NOT RIGHT: {cells}, {found['others']:,} other differences; seed {found['seed']}"
+    )
 
 
 def _of(growth: dict[str, float] | None) -> str:
