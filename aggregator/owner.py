@@ -5,7 +5,7 @@ Kafka's committed offsets serve lag display only.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeVar
 
 import structlog
@@ -34,6 +34,8 @@ KAFKA_LIMIT_S: Final = 120.0
 KAFKA_PAUSE_S: Final = 1.0
 _KAFKA: Final = "kafka"
 _SILENT: Final = "Kafka does not say where the log of frames ends"
+
+CANCEL_AGAIN_S: Final = 0.1
 
 Answer = TypeVar("Answer")
 
@@ -78,6 +80,7 @@ class Owner:
         )
         self._appliers: dict[PartitionId, PartitionApplier] = {}
         self._tasks: dict[PartitionId, asyncio.Task[None]] = {}
+        self._assigning = asyncio.Lock()
         self._log = structlog.get_logger()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -87,9 +90,13 @@ class Owner:
         Raises:
             Refused: a partition cannot go on; also set as `failed`.
         """
+        # Faust asks twice at once now and then: as it takes an assignment up, and when it fetches meanwhile.
+        async with self._assigning:
+            return await self._assign(sorted(partitions))
+
+    async def _assign(self, wanted: Sequence[PartitionId]) -> dict[PartitionId, FrameOffset]:
         try:
             await self.release()
-            wanted = sorted(partitions)
             bounds = await self._asking_log(lambda: self._probe.bounds(wanted))
             states = {partition: await self._state(partition, bounds[partition]) for partition in wanted}
             await self._asking_log(lambda: self._check(states, bounds))
@@ -106,9 +113,7 @@ class Owner:
         """Stop applying; what waits is dropped, and read again by the next owner."""
         tasks, appliers = list(self._tasks.values()), list(self._appliers.values())
         self._tasks, self._appliers = {}, {}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _end(tasks)
         # The one feeder of all partitions may wait for room in a queue that nobody empties now.
         for applier in appliers:
             await applier.queue.release()
@@ -249,3 +254,16 @@ class Owner:
             fingerprint=self._fingerprint,
         )
         return await self._retrying(lambda: self._store.begin(partition, state))
+
+
+async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks until all have ended.
+
+    `asyncio.wait_for` of Python 3.11, which the Redis client and the queue wait with, loses a cancellation that comes
+    as what it waits for is done: the task would go on, and the assignment wait for it for ever.
+    """
+    waiting = set(tasks)
+    while waiting:
+        for task in waiting:
+            task.cancel()
+        _, waiting = await asyncio.wait(waiting, timeout=CANCEL_AGAIN_S)

@@ -42,6 +42,9 @@ _PASSING_ANSWER = re.compile(
 """At the start; in Redis 6.2 what a script was answered stands behind its place: `…_script: 12: -READONLY …`."""
 
 
+_HUNG_UP = "the handler is closed"
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn a client error into `StoreUnavailable` (may pass) or `StoreRefused` (will not)."""
@@ -57,6 +60,11 @@ def translated() -> Iterator[None]:
         raise StoreRefused(f"Redis refused a command: {error}") from error
     except RedisError as error:
         raise StoreRefused(f"Redis failed: {error}") from error
+    except RuntimeError as error:
+        # How uvloop says that the other side has hung up, when something is written before it was noticed.
+        if not str(error).endswith(_HUNG_UP):
+            raise
+        raise StoreUnavailable(f"Redis is away: {error}") from error
 
 
 def connect(

@@ -2,13 +2,14 @@
 
 import json
 import random
-from collections.abc import Sequence
+from collections import OrderedDict, deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from services.clock import now_ms
 from services.simulated_faults import FAULTS
 from services.simulated_population import Profile
-from services.simulation import simulate
+from services.simulation import COPIES_FROM, simulate
 from tests.support.oracle import to_ms, to_text
 
 HOUR_MS = 3_600_000
@@ -40,28 +41,45 @@ def seeded_load(seed: int, events: int, partitions: int, *, end_ms: int | None =
         partitions: of `usage.events`.
         end_ms: no good event's `time` is later; now if None.
     """
+    return list(planned_stream(seed, events, partitions, end_ms=now_ms() if end_ms is None else end_ms))
+
+
+def planned_stream(seed: int, events: int, partitions: int, *, end_ms: int) -> Iterator[Planned]:
+    """Yield what `seeded_load` returns, for a load that memory does not hold."""
     rng = random.Random(seed)
-    end_ms = now_ms() if end_ms is None else end_ms
-    planned: list[Planned] = []
-    later: list[Planned] = []
+    later: deque[Planned] = deque()
+    firsts: OrderedDict[bytes, int] = OrderedDict()
+    number = 0
     for line in simulate(Profile.DEMO, seed, events, end_ms):
-        home = Planned(partition=rng.randrange(partitions), value=line, key=str(len(planned)).encode())
-        planned.append(home)
+        home = Planned(partition=rng.randrange(partitions), value=line, key=str(number).encode())
+        first = _first_partition(firsts, home)
+        yield home
+        number += 1
         draw = rng.random()
         if draw < COPY_SHARE:
             later.append(home)
         elif draw < 2 * COPY_SHARE:
             later.append(Planned(partition=rng.randrange(partitions), value=line))
         elif draw < 3 * COPY_SHARE:
-            later.append(Planned(partition=home.partition, value=_hours_apart(line, rng)))
+            later.append(Planned(partition=first, value=_hours_apart(line, rng)))
         elif draw < 3 * COPY_SHARE + BAD_SHARE:
             bad = rng.choice(FAULTS)(line)
             later.append(Planned(partition=home.partition, value=bad, headers=[("x-trace", b"\x00\xff")]))
         elif draw < 3 * COPY_SHARE + BAD_SHARE + OLD_SHARE:
-            later.append(Planned(partition=home.partition, value=_changed(line, id=f"old{len(planned)}", days=-40)))
+            later.append(Planned(partition=home.partition, value=_changed(line, id=f"old{number}", days=-40)))
         if later and rng.random() < 3 * COPY_SHARE:
-            planned.append(later.pop(0))
-    return planned + later
+            yield later.popleft()
+            number += 1
+    yield from later
+
+
+def _first_partition(firsts: OrderedDict[bytes, int], planned: Planned) -> int:
+    """Return where the first of a line went: the simulation repeats one of its last lines now and then."""
+    first = firsts.pop(planned.value, planned.partition)
+    firsts[planned.value] = first
+    if len(firsts) > COPIES_FROM:
+        firsts.popitem(last=False)
+    return first
 
 
 def _hours_apart(line: bytes, rng: random.Random) -> bytes:

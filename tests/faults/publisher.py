@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -40,13 +40,15 @@ class Publisher:
     """
 
     def __init__(
-        self, settings: Settings, planned: Sequence[Planned], *, rate: float | None = None, bootstrap: str | None = None
+        self, settings: Settings, planned: Iterable[Planned], *, rate: float | None = None, bootstrap: str | None = None
     ) -> None:
         kafka = settings.kafka
         self._kafka = kafka if bootstrap is None else kafka.model_copy(update={"bootstrap_servers": bootstrap})
         self._topic = settings.topics.events
-        self._planned = list(planned)
+        self._planned = planned
         self._rate = rate
+        self._count = 0
+        self._whole = False
         self._acknowledged: dict[int, Published] = {}
         self._error: BaseException | None = None
         self._stop = threading.Event()
@@ -63,7 +65,7 @@ class Publisher:
     @property
     def count(self) -> int:
         """How many records are acknowledged so far."""
-        return len(self._acknowledged)
+        return self._count
 
     @property
     def published(self) -> list[Published]:
@@ -78,9 +80,16 @@ class Publisher:
         """Return everything, once all of it is acknowledged."""
         self._thread.join(seconds)
         self._failed()
-        assert not self._thread.is_alive(), f"{self.count} of {len(self._planned)} records published in {seconds:g} s"
-        assert self.count == len(self._planned), "publishing was stopped"
+        assert not self._thread.is_alive(), f"only {self.count} records published in {seconds:g} s"
+        assert self._whole, "publishing was stopped"
         return self.published
+
+    def finish(self, seconds: float = 60) -> None:
+        """Publish no more, and return when what was sent is acknowledged."""
+        self._stop.set()
+        self._thread.join(seconds)
+        self._failed()
+        assert not self._thread.is_alive(), f"something is not acknowledged after {seconds:g} s"
 
     def _failed(self) -> bool:
         if self._error is not None:
@@ -126,10 +135,16 @@ class Publisher:
                 done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()
+        else:
+            self._whole = True
         await asyncio.gather(*waiting)
 
     async def _acknowledge(self, at: int, planned: Planned, sent: "asyncio.Future[Any]") -> None:
-        record = await sent
+        self._keep(at, planned, await sent)
+        self._count += 1
+
+    def _keep(self, at: int, planned: Planned, record: Any) -> None:
+        """Remember what became of the record that was sent as so many-th, from 0."""
         self._acknowledged[at] = Published(
             partition=record.partition,
             offset=record.offset,

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
 
 from services.counter_codec import unpack
 from services.counters import ReadRequest
@@ -16,7 +18,7 @@ from services.stores import open_store
 from tests.faults.publisher import Published
 from tests.support.comparison import Comparison, compare
 from tests.support.deployment import Deployment
-from tests.support.oracle import HOUR_MS, Limits, Oracle, read_event
+from tests.support.oracle import HOUR_MS, Event, Limits, Oracle
 
 Row = dict[str, int]
 """One row of the ledger, by the names of `services.ledger.ENTRIES`."""
@@ -28,6 +30,7 @@ class Verdict:
 
     events: int
     cells: Comparison
+    dead_letters: int = 0
     redelivered: int = 0
     differences: list[str] = field(default_factory=list)
 
@@ -39,17 +42,85 @@ class Verdict:
         return "\n".join([f"{self.events} events", str(self.cells), *self.differences])
 
 
-def judge(deployment: Deployment, published: Sequence[Published]) -> Verdict:
+class Judge:
+    """Takes what was acknowledged, in the order in which it was sent, and holds what was counted against it.
+
+    It keeps of each record no more than the oracle needs to know a copy of it.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.oracle = Oracle()
+        self._limits = limits
+        self._records = 0
+        self._bad: dict[tuple[int, int], bytes] = {}
+        self._kept: set[tuple[int, int]] = set()
+        self._received = Counter[tuple[int, int]]()
+        self._refused = Counter[tuple[int, int]]()
+        self._differences: list[str] = []
+
+    def add(self, record: Published) -> Event | None:
+        """Count one acknowledged record; return the event if it changes the counters."""
+        self._records += 1
+        bad = self.oracle.bad
+        event = self.oracle.add(record.value, record.broker_ms, self._limits)
+        at = (record.partition, record.broker_ms // HOUR_MS)
+        self._received[at] += 1
+        if self.oracle.bad > bad:
+            self._refused[at] += 1
+            self._bad[record.partition, record.offset] = _digest(record)
+        return event
+
+    def take(self, letter: DeadLetter) -> None:
+        """Compare one dead letter with the record that it was."""
+        if letter.origin is None:
+            self._differences.append(f"dead letter {letter.partition}/{letter.offset} says not where it is from")
+            return
+        at = (letter.origin.partition, letter.origin.offset)
+        expected = self._bad.get(at)
+        if expected is None:
+            self._differences.append(f"dead letter of {at}, which was a good event or none: {letter.reason}")
+        elif _digest(letter) != expected:
+            self._differences.append(f"dead letter of {at} is not the record that was published")
+        self._kept.add(at)
+
+    def verdict(self, rows: Iterable[dict[str, Any]], ledger: Mapping[tuple[int, int], Row]) -> Verdict:
+        """Compare the cells and the ledger, by (partition, hour); call it once, when all dead letters are taken."""
+        verdict = Verdict(events=self._records, cells=compare(rows, self.oracle.rows()), dead_letters=len(self._bad))
+        verdict.differences += self._differences
+        verdict.differences += [f"no dead letter of {at}" for at in sorted(self._bad.keys() - self._kept)]
+        self._judge_ledger(verdict, ledger)
+        return verdict
+
+    def _judge_ledger(self, verdict: Verdict, ledger: Mapping[tuple[int, int], Row]) -> None:
+        for at in sorted(self._received.keys() | ledger.keys()):
+            row = ledger.get(at, dict.fromkeys(ENTRIES, 0))
+            received, refused = self._received[at], self._refused[at]
+            explained = row["counted"] + row["duplicate"] + row["dead_lettered"]
+            if not row["received"] == explained == received or row["dead_lettered"] != refused:
+                verdict.differences.append(
+                    f"ledger of partition {at[0]}, hour {at[1]}: {row}; published {received}, bad {refused}"
+                )
+        totals = Counter[str]()
+        for row in ledger.values():
+            totals.update(row)
+        good, copies = self.oracle.good, self.oracle.copies
+        if (totals["counted"], totals["duplicate"]) != (good, copies):
+            verdict.differences.append(f"ledger counts {dict(totals)}; {good} are good, {copies} copies")
+        verdict.redelivered = totals["redelivered"]
+
+
+def judge(deployment: Deployment, published: Iterable[Published]) -> Verdict:
     """Compare a deployment that is caught up with what was published; nothing else may write to it."""
-    limits = _limits(deployment.settings)
-    oracle = Oracle()
+    judging = Judge(limits_of(deployment.settings))
     for record in published:
-        oracle.add(record.value, record.broker_ms, limits)
-    verdict = Verdict(events=len(published), cells=compare(deployment.export(), oracle.rows()))
-    bad = [record for record in published if read_event(record.value, record.broker_ms, limits) is None]
-    _judge_dead_letters(verdict, bad, asyncio.run(_dead_letters(deployment.settings)))
-    _judge_ledger(verdict, published, bad, oracle, asyncio.run(_ledger(deployment.settings)))
-    return verdict
+        judging.add(record)
+    return compare_all(deployment, judging)
+
+
+def compare_all(deployment: Deployment, judging: Judge) -> Verdict:
+    """Hold the counters, the dead letters and the ledger of a deployment against what the judge was given."""
+    asyncio.run(_take_dead_letters(deployment.settings, judging))
+    return judging.verdict(deployment.export(), asyncio.run(_ledger(deployment.settings)))
 
 
 def assert_right(deployment: Deployment, published: Sequence[Published], *, seconds: float = 60) -> Verdict:
@@ -60,7 +131,7 @@ def assert_right(deployment: Deployment, published: Sequence[Published], *, seco
     return verdict
 
 
-def _limits(settings: Settings) -> Limits:
+def limits_of(settings: Settings) -> Limits:
     events = settings.events
     return Limits(
         max_age_ms=None if events.max_age is None else round(events.max_age * 1000),
@@ -69,49 +140,13 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _judge_dead_letters(verdict: Verdict, bad: Sequence[Published], found: Sequence[DeadLetter]) -> None:
-    expected = {(record.partition, record.offset): record for record in bad}
-    seen = set()
-    for letter in found:
-        if letter.origin is None:
-            verdict.differences.append(f"dead letter {letter.partition}/{letter.offset} says not where it is from")
-            continue
-        at = (letter.origin.partition, letter.origin.offset)
-        record = expected.get(at)
-        if record is None:
-            verdict.differences.append(f"dead letter of {at}, which was a good event or none: {letter.reason}")
-        elif (letter.value, letter.key, letter.headers) != (record.value, record.key, record.headers):
-            verdict.differences.append(f"dead letter of {at} is not the record that was published")
-        seen.add(at)
-    verdict.differences += [f"no dead letter of {at}" for at in sorted(expected.keys() - seen)]
+def _digest(record: Published | DeadLetter) -> bytes:
+    return sha256(repr((record.value, record.key, tuple(record.headers))).encode()).digest()
 
 
-def _judge_ledger(
-    verdict: Verdict,
-    published: Sequence[Published],
-    bad: Sequence[Published],
-    oracle: Oracle,
-    ledger: dict[tuple[int, int], Row],
-) -> None:
-    received = Counter((record.partition, record.broker_ms // HOUR_MS) for record in published)
-    refused = Counter((record.partition, record.broker_ms // HOUR_MS) for record in bad)
-    for at in sorted(received.keys() | ledger.keys()):
-        row = ledger.get(at, dict.fromkeys(ENTRIES, 0))
-        explained = row["counted"] + row["duplicate"] + row["dead_lettered"]
-        if not row["received"] == explained == received[at] or row["dead_lettered"] != refused[at]:
-            verdict.differences.append(
-                f"ledger of partition {at[0]}, hour {at[1]}: {row}; published {received[at]}, bad {refused[at]}"
-            )
-    totals = Counter[str]()
-    for row in ledger.values():
-        totals.update(row)
-    if (totals["counted"], totals["duplicate"]) != (oracle.good, oracle.copies):
-        verdict.differences.append(f"ledger counts {dict(totals)}; {oracle.good} are good, {oracle.copies} copies")
-    verdict.redelivered = totals["redelivered"]
-
-
-async def _dead_letters(settings: Settings) -> list[DeadLetter]:
-    return [letter async for letter in read_dead_letters(settings)]
+async def _take_dead_letters(settings: Settings, judging: Judge) -> None:
+    async for letter in read_dead_letters(settings):
+        judging.take(letter)
 
 
 async def _ledger(settings: Settings) -> dict[tuple[int, int], Row]:

@@ -84,6 +84,10 @@ class TcpProxy:
         """Pass everything on again, and listen again after `refuse`."""
         self._call(self._restore())
 
+    def retarget(self, port: int) -> None:
+        """Pass new connections on to another server's port; `reset` ends the old ones."""
+        self._target = (self._target[0], port)
+
     def reset(self) -> None:
         """End every connection with RST; new ones are taken."""
         self._call(self._reset())

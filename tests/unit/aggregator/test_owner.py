@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ class QuietProbe(LogProbe):
         self.begin = begin
 
     async def bounds(self, partitions: Iterable[PartitionId]) -> dict[PartitionId, tuple[int, int]]:
+        await asyncio.sleep(0)  # others go on meanwhile, as with a real one
         return dict.fromkeys(partitions, (self.begin, self.begin + 1000))
 
     async def check(self, partition: PartitionId, state: PartitionState, bounds: tuple[int, int]) -> None:
@@ -102,6 +104,15 @@ async def test_an_assignment_does_not_wait_for_kafka_for_ever(monkeypatch: pytes
     assert isinstance(owner.failed.exception(), KafkaUnavailable)
 
 
+class DeafStore(StuckStore):
+    """A store whose first apply takes its cancellation for an answer, as `wait_for` of Python 3.11 may."""
+
+    async def apply(self, partition: PartitionId, request: ApplyRequest) -> ApplyOutcome:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return await super().apply(partition, request)
+
+
 async def test_a_rebalance_lets_go_the_feeder_that_waits_for_room() -> None:
     owner = owner_of(StuckStore(1))
     assert await owner.assign([PARTITION]) == {PARTITION: 0}
@@ -115,6 +126,24 @@ async def test_a_rebalance_lets_go_the_feeder_that_waits_for_room() -> None:
     assert not done, "the queue never was full"
     await owner.release()
     await asyncio.wait_for(feeder, 5)
+
+
+async def test_a_rebalance_ends_an_applier_that_lost_its_cancellation() -> None:
+    owner = owner_of(DeafStore(1))
+    await owner.assign([PARTITION])
+    await owner.offer(PARTITION, FrameOffset(0), heartbeats(1)[0], lambda: None)
+    await asyncio.sleep(0.05)
+    await asyncio.wait_for(owner.release(), 5)
+
+
+async def test_two_assignments_at_once_leave_one_applier_a_partition() -> None:
+    owner = owner_of(MemoryCounterStore(1))
+    before = asyncio.all_tasks()
+    for positions in await asyncio.gather(owner.assign([PARTITION]), owner.assign([PARTITION])):
+        assert positions == {PARTITION: 0}
+    assert len(asyncio.all_tasks() - before) == 1
+    await owner.release()
+    assert asyncio.all_tasks() == before
 
 
 async def test_an_assignment_begins_after_what_the_store_holds() -> None:

@@ -36,6 +36,7 @@ IN_A_SCRIPT_OF_6_2 = "Error running script (call to f_0a1b): @user_script:25: @u
         ResponseError(f"{IN_A_SCRIPT_OF_6_2}-NOREPLICAS Not enough good replicas to write."),
         ResponseError(f"{IN_A_SCRIPT_OF_6_2}-OOM command not allowed when used memory > 'maxmemory'."),
         ResponseError(f"{IN_A_SCRIPT_OF_6_2}-MISCONF Errors writing to the AOF file: No space left on device"),
+        RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed"),
     ],
     ids=str,
 )
@@ -59,3 +60,8 @@ def test_what_may_pass_is_unavailable(error: Exception) -> None:
 def test_what_will_not_pass_is_refused(error: Exception) -> None:
     with pytest.raises(StoreRefused), translated():
         raise error
+
+
+def test_a_bug_of_our_own_is_not_translated() -> None:
+    with pytest.raises(RuntimeError, match="no such thing"), translated():
+        raise RuntimeError("no such thing")

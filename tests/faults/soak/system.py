@@ -1,0 +1,139 @@
+"""The whole of Tidemark on servers of its own, each behind a proxy: two ingest, two aggregators, one API."""
+
+import asyncio
+import random
+import shutil
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import redis
+
+from services.stores import open_store, read_states
+from tests.support.deployment import Deployment
+from tests.support.kafka_server import KafkaServer
+from tests.support.pipeline import await_condition
+from tests.support.ports import LOOPBACK, free_ports
+from tests.support.redis_server import RedisServer
+from tests.support.tcp_proxy import TcpProxy
+from tests.support.worker import Worker
+
+ROLES = ("ingest", "ingest", "aggregator", "aggregator", "api")
+EVENT_PARTITIONS = 4
+SETTLE_SECONDS = 60
+"""In which a system that nobody disturbs any more must have caught up."""
+
+_FILES = ("appendonlydir", "appendonly.aof")
+"""Where Redis keeps its log: a directory from 7.0 on, a file before."""
+
+
+class System:
+    """Every client reaches Kafka and Redis through the proxies only. Use it as a context manager."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self.directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="tidemark-soak-")))
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _start(self) -> None:
+        self.redis = RedisServer.start_new()
+        self._stack.callback(self._close_redis)
+        self.redis_proxy = self._stack.enter_context(TcpProxy(self.redis.port))
+        advertised: dict[str, str] = {}
+        self.kafka = KafkaServer(Path(tempfile.mkdtemp(prefix="tidemark-kafka-")), extra=advertised)
+        self._stack.callback(shutil.rmtree, self.kafka.directory, ignore_errors=True)
+        self.kafka_proxy = self._stack.enter_context(TcpProxy(self.kafka.port))
+        # Whoever asks the broker where it is goes through the proxy from then on.
+        advertised["advertised.listeners"] = f"PLAINTEXT://{self.kafka_proxy.address}"
+        self._stack.callback(self.kafka.kill)
+        self.kafka.start()
+        self.deployment = Deployment(
+            self.directory,
+            kafka=self.kafka_proxy.address,
+            redis=f"redis://{self.redis_proxy.address}/0",
+            api__port=str(free_ports(1)[0]),
+            topics__events_partitions=str(EVENT_PARTITIONS),
+        ).begin()
+        self._stack.callback(self.deployment.close)
+        self.deployment.start(*ROLES)
+
+    def _close_redis(self) -> None:
+        self.redis.close()  # whichever serves by then
+
+    @property
+    def workers(self) -> list[Worker]:
+        return self.deployment.workers
+
+    def one_of(self, role: str, rng: random.Random) -> Worker:
+        return rng.choice([worker for worker in self.workers if worker.role == role])
+
+    def settle(self, seconds: float = SETTLE_SECONDS) -> None:
+        """Wait until what is published now is applied and every process is ready: so long a fault lasts."""
+        self.deployment.catch_up(seconds)
+        for worker in self.workers:
+            worker.await_ready(seconds)
+
+    def applied(self) -> list[int]:
+        """Return the applied offset of each partition, -1 for none, asking Redis past the proxy."""
+        settings = self.deployment.settings
+        direct = settings.model_copy(update={"redis": settings.redis.model_copy(update={"url": self.redis.url})})
+
+        async def read() -> list[int]:
+            async with open_store(direct) as store:
+                states = await read_states(store, settings.topics.frames_partitions)
+                return [-1 if state is None else int(state.applied_offset) for state in states]
+
+        return asyncio.run(read())
+
+    def copy_of_redis(self) -> Path:
+        """Return a copy of the append-only file as it is now, without stopping the server."""
+        with redis_client(self.redis) as client:
+            # A rewrite in the middle would leave a copy that belongs to neither.
+            client.config_set("auto-aof-rewrite-percentage", 0)
+            await_condition(
+                lambda: not client.info("persistence")["aof_rewrite_in_progress"], "no rewrite goes on", seconds=60
+            )
+        copy = Path(tempfile.mkdtemp(dir=self.directory))
+        for name in _FILES:
+            _copy(self.redis.directory / name, copy / name)
+        return copy
+
+    def restore_redis(self, copy: Path) -> None:
+        """Put a copy in the place of the append-only file of a Redis that does not run."""
+        for name in _FILES:
+            _remove(self.redis.directory / name)
+            _copy(copy / name, self.redis.directory / name)
+        shutil.rmtree(copy)
+
+
+def redis_client(server: RedisServer) -> redis.Redis:
+    """Return a client of a server, past any proxy; its `with` closes it."""
+    return redis.Redis(host=LOOPBACK, port=server.port, socket_timeout=10)
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target)
+    elif source.exists():
+        shutil.copy2(source, target)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
