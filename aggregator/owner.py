@@ -5,7 +5,7 @@ Kafka's committed offsets serve lag display only.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import structlog
 
@@ -20,7 +20,7 @@ from services.crash_points import CrashPoints
 from services.health import HealthServer
 from services.identifiers import Epoch, FrameOffset, PartitionId
 from services.identity import fingerprint
-from services.kafka import KafkaUnavailable
+from services.kafka import KafkaRefused, KafkaUnavailable
 from services.keyspace import tags
 from services.lifecycle import Refused
 from services.settings import Settings
@@ -67,6 +67,7 @@ class Owner:
         )
         self._appliers: dict[PartitionId, PartitionApplier] = {}
         self._tasks: dict[PartitionId, asyncio.Task[None]] = {}
+        self._latest: dict[PartitionId, FrameOffset] = {}
         self._log = structlog.get_logger()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -79,6 +80,7 @@ class Owner:
         try:
             await self.release()
             wanted = sorted(partitions)
+            self._check_count(wanted)
             bounds = await self._probe.bounds(wanted)
             states = {partition: await self._state(partition, bounds[partition]) for partition in wanted}
             for partition, state in states.items():
@@ -106,13 +108,19 @@ class Owner:
     async def offer(
         self, partition: PartitionId, offset: FrameOffset, value: bytes | None, done: Callable[[], object]
     ) -> None:
-        """Take the next frame of a partition; one that is not assigned now is dropped."""
+        """Take the next frame of a partition; one that is not assigned now, or comes after a failure, is dropped."""
         applier = self._appliers.get(partition)
-        if applier is None:
+        if applier is None or self.failed.done():
             return
         try:
+            if offset <= self._latest[partition]:
+                # Kafka took the position back: the log ended before it, and may be another one by now.
+                await self._asking(lambda: self._check_log([partition]))
+            self._latest[partition] = offset
             await applier.queue.offer(offset, value, done)
-        except Refused as error:
+        except LostWrites as error:
+            self.fail(await self._why_missing(partition, applier, error))
+        except (Refused, KafkaRefused) as error:
             self.fail(error)
 
     async def watch_store(self) -> None:
@@ -136,11 +144,8 @@ class Owner:
         """Every few seconds, look whether the last applied frames still stand in the log; for ever."""
         while True:
             await asyncio.sleep(self._settings.aggregator.frame_check_interval)
-            owned = {partition: applier.acknowledged for partition, applier in self._appliers.items()}
             try:
-                bounds = await self._probe.bounds(owned)
-                for partition, state in owned.items():
-                    await self._probe.check(partition, state, bounds[partition])
+                await self._check_log(list(self._appliers))
             except KafkaUnavailable as error:
                 self._telemetry.count("tidemark_kafka_retries_total")
                 self._log.warning("log_not_checked", error=str(error))
@@ -152,12 +157,44 @@ class Owner:
     def owned(self) -> Mapping[PartitionId, PartitionState]:
         return {partition: applier.acknowledged for partition, applier in self._appliers.items()}
 
+    async def _check_log(self, partitions: Iterable[PartitionId]) -> None:
+        owned = {at: self._appliers[at].acknowledged for at in partitions if at in self._appliers}
+        bounds = await self._probe.bounds(owned)
+        for partition, state in owned.items():
+            await self._probe.check(partition, state, bounds[partition])
+
+    async def _asking(self, ask: Callable[[], Awaitable[None]]) -> None:
+        """Ask the log until it answers: nothing may be applied before."""
+        while True:
+            try:
+                return await ask()
+            except KafkaUnavailable as error:
+                self._telemetry.count("tidemark_kafka_retries_total")
+                self._log.warning("log_not_checked", error=str(error))
+                await asyncio.sleep(self._settings.aggregator.check_interval)
+
+    async def _why_missing(self, partition: PartitionId, applier: PartitionApplier, error: LostWrites) -> Exception:
+        """Return why a frame did not come: the error, or that the log does not have it."""
+        try:
+            await self._asking(lambda: self._probe.check_gap(partition, applier.queue.expected))
+        except (Refused, KafkaRefused) as cause:
+            return cause
+        return error
+
+    def _check_count(self, partitions: Iterable[PartitionId]) -> None:
+        if strange := [partition for partition in partitions if partition >= self._partitions]:
+            raise Refused(
+                f"{self._settings.topics.frames} has partition {strange[0]}, the settings say {self._partitions}"
+                " partitions: P is fixed for a deployment; give topics.frames the topic as it was made"
+            )
+
     def _own(self, partition: PartitionId, state: PartitionState) -> None:
         applier = PartitionApplier(partition, tags(self._partitions)[partition], state, self._shared)
         task = asyncio.create_task(applier.run(), name=f"partition-{partition}")
         task.add_done_callback(self._ended)
         self._appliers[partition] = applier
         self._tasks[partition] = task
+        self._latest[partition] = state.applied_offset
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
