@@ -182,6 +182,8 @@ class PartitionApplier:
         ):
             if events:
                 self._telemetry.count("tidemark_events_total", events, result=result)
+        if folded.oldest_duplicate_s is not None:
+            self._telemetry.observe("tidemark_duplicate_age_seconds", folded.oldest_duplicate_s)
         if folded.saturated:
             self._log.error("counters_saturated", counters=folded.saturated, first=request.first, last=request.last)
 

@@ -12,3 +12,7 @@ class LostWrites(Refused):
 
 class LogDiverged(Refused):
     """The log of frames is not the one that the counters were made from."""
+
+
+class GapInLog(Refused):
+    """No frame stands where the next one must be, though later ones do: reading again would not bring it."""

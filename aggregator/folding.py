@@ -11,7 +11,7 @@ import numpy as np
 
 from aggregator.branch import Branch, Place
 from aggregator.cells import expiry_s
-from aggregator.dedup import Generation, Periods, additions, copies, lookup
+from aggregator.dedup import Generation, Mask, Periods, additions, copies, lookup
 from aggregator.directory import DirectoryFold
 from aggregator.ledger import places_of, rows_of, tally
 from aggregator.members import Index, members
@@ -31,6 +31,8 @@ class Folded:
         request: for the store; its hashes are user indexes, then those of `changed`, then the directory's.
         periods: the periods of the dedup index that change, as they are afterwards.
         counted, duplicates, redelivered: events, of usage and of the directory.
+        oldest_duplicate_s: largest age of a usage event that is a duplicate, from its `time` to its broker time; None
+            without any.
         saturated: counters that reached their limit.
         changed, changed_indexes: what the worker knows of the hashes and user indexes that are written.
     """
@@ -40,6 +42,7 @@ class Folded:
     counted: int
     duplicates: int
     redelivered: int
+    oldest_duplicate_s: float | None
     saturated: int
     changed: Sequence[Hash]
     changed_indexes: Sequence[Index]
@@ -119,6 +122,7 @@ class Fold:
             counted=int(np.count_nonzero(~unchanged)),
             duplicates=int(np.count_nonzero(unchanged)) - redelivered,
             redelivered=redelivered,
+            oldest_duplicate_s=_oldest_s(self._run, copied & ~self._run.redelivered),
             saturated=writes.saturated,
             changed=writes.changed,
             changed_indexes=[index for each in ordinals for index in each.changed],
@@ -157,6 +161,11 @@ class Fold:
         for branch in self._branches:
             branch.indexes.take_in(answers)
         return answers
+
+
+def _oldest_s(run: Run, duplicate: Mask) -> float | None:
+    rows = np.flatnonzero(duplicate)
+    return float((run.broker_ms[rows] - run.time_ms[rows]).max()) / 1000 if len(rows) else None
 
 
 def _branches(run: Run, place: Place) -> tuple[Branch, Branch]:

@@ -49,7 +49,8 @@ class FrameQueue:
 
     def __init__(self, partition: PartitionId, expected: FrameOffset, fingerprint: str, max_items: int) -> None:
         self._partition = partition
-        self._expected = expected
+        self.expected = expected
+        """Offset of the frame that is to come next."""
         self._fingerprint = fingerprint
         self._max_items = max_items
         self._queue: deque[Waiting] = deque()
@@ -67,12 +68,12 @@ class FrameQueue:
             LostWrites: a frame between the last one and this is missing.
             Refused: the bytes are not a frame that this aggregator reads, or were made with another secret.
         """
-        if offset < self._expected:
+        if offset < self.expected:
             done()
             return
-        if offset > self._expected:
+        if offset > self.expected:
             raise LostWrites(
-                f"partition {self._partition}: frame {offset} came where {self._expected} was expected; restarting"
+                f"partition {self._partition}: frame {offset} came where {self.expected} was expected; restarting"
                 " reads on from what Redis holds"
             )
         frame = self._decode(offset, value)
@@ -81,7 +82,7 @@ class FrameQueue:
             if self._released:
                 return
             self._queue.append(Waiting(offset, frame, done))
-            self._expected = FrameOffset(offset + 1)
+            self.expected = FrameOffset(offset + 1)
             self._changed.notify_all()
 
     async def release(self) -> None:

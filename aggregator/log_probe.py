@@ -10,7 +10,7 @@ from typing import Final
 
 from aiokafka import TopicPartition
 
-from aggregator.errors import LogDiverged
+from aggregator.errors import GapInLog, LogDiverged
 from services.counters import PartitionState
 from services.frames import WrongFrame, decode_frame
 from services.identifiers import FrameId, FrameOffset, PartitionId
@@ -93,6 +93,18 @@ class LogProbe:
             raise LogDiverged(
                 f"log_diverged: partition {partition} of {self._topic} has another frame at offset {applied} than the"
                 " one that was applied: the topic was recreated or lost its tail. Run `tidemark rebuild`"
+            )
+
+    async def check_gap(self, partition: PartitionId, offset: FrameOffset) -> None:
+        """Check that a frame which did not come, while a later one did, stands in the log.
+
+        Raises:
+            GapInLog: it does not.
+        """
+        if await self.frame_id(partition, offset) is None:
+            raise GapInLog(
+                f"gap_in_log: partition {partition} of {self._topic} has no frame at offset {offset}, but later ones:"
+                " the topic was compacted, or another program wrote to it in a transaction. Run `tidemark rebuild`"
             )
 
     async def _is_gone(self, partition: PartitionId, state: PartitionState) -> bool:

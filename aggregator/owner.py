@@ -5,39 +5,31 @@ Kafka's committed offsets serve lag display only.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Final
 
 import structlog
 
 from aggregator.applying import PartitionApplier, Shared
+from aggregator.asking_log import AskingLog
 from aggregator.branch import Keeping
 from aggregator.errors import LostWrites
 from aggregator.known import Knowledge
 from aggregator.log_probe import LogProbe
 from aggregator.retrying import Retrying
-from services.clock import monotonic_s
 from services.counters import NOTHING_APPLIED, CounterStore, PartitionState
 from services.crash_points import CrashPoints
 from services.health import HealthServer
 from services.identifiers import Epoch, FrameOffset, PartitionId
 from services.identity import fingerprint
-from services.kafka import KafkaUnavailable
+from services.kafka import KafkaRefused, KafkaUnavailable
 from services.keyspace import tags
 from services.lifecycle import Refused
 from services.settings import Settings
 from services.telemetry import Telemetry
 
-KAFKA_LIMIT_S: Final = 120.0
-"""How long an assignment waits for Kafka; then the worker ends, as one of ingest does that nothing acknowledges."""
-
-KAFKA_PAUSE_S: Final = 1.0
-_KAFKA: Final = "kafka"
-_SILENT: Final = "Kafka does not say where the log of frames ends"
-
 CANCEL_AGAIN_S: Final = 0.1
-
-Answer = TypeVar("Answer")
 
 
 class Owner:
@@ -60,6 +52,7 @@ class Owner:
         self._store = store
         self._probe = probe
         self._retrying = retrying
+        self._asking_log = AskingLog(telemetry, health)
         self._telemetry = telemetry
         self._health = health
         self._partitions = settings.topics.frames_partitions
@@ -80,6 +73,7 @@ class Owner:
         )
         self._appliers: dict[PartitionId, PartitionApplier] = {}
         self._tasks: dict[PartitionId, asyncio.Task[None]] = {}
+        self._latest: dict[PartitionId, FrameOffset] = {}
         self._assigning = asyncio.Lock()
         self._log = structlog.get_logger()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -97,6 +91,7 @@ class Owner:
     async def _assign(self, wanted: Sequence[PartitionId]) -> dict[PartitionId, FrameOffset]:
         try:
             await self.release()
+            self._check_count(wanted)
             bounds = await self._asking_log(lambda: self._probe.bounds(wanted))
             states = {partition: await self._state(partition, bounds[partition]) for partition in wanted}
             await self._asking_log(lambda: self._check(states, bounds))
@@ -121,13 +116,19 @@ class Owner:
     async def offer(
         self, partition: PartitionId, offset: FrameOffset, value: bytes | None, done: Callable[[], object]
     ) -> None:
-        """Take the next frame of a partition; one that is not assigned now is dropped."""
+        """Take the next frame of a partition; one that is not assigned now, or comes after a failure, is dropped."""
         applier = self._appliers.get(partition)
-        if applier is None:
+        if applier is None or self.failed.done():
             return
         try:
+            if offset <= self._latest[partition]:
+                # Kafka took the position back: the log ended before it, and may be another one by now.
+                await self._asking_log(lambda: self._check_log([partition]))
+            self._latest[partition] = offset
             await applier.queue.offer(offset, value, done)
-        except Refused as error:
+        except LostWrites as error:
+            self.fail(await self._why_missing(partition, applier, error))
+        except (Refused, KafkaRefused, KafkaUnavailable) as error:
             self.fail(error)
 
     async def watch_store(self) -> None:
@@ -151,12 +152,8 @@ class Owner:
         """Every few seconds, look whether the last applied frames still stand in the log; for ever."""
         while True:
             await asyncio.sleep(self._settings.aggregator.frame_check_interval)
-            owned = {partition: applier.acknowledged for partition, applier in self._appliers.items()}
-            try:
-                with self._health.awaiting(_KAFKA, _SILENT):
-                    await self._check(owned, await self._probe.bounds(owned))
-            except KafkaUnavailable as error:
-                self._log_is_away(error)
+            with suppress(KafkaUnavailable):
+                await self._asking_log.once(lambda: self._check_log(list(self._appliers)))
 
     def fail(self, error: BaseException) -> None:
         if not self.failed.done():
@@ -165,33 +162,30 @@ class Owner:
     def owned(self) -> Mapping[PartitionId, PartitionState]:
         return {partition: applier.acknowledged for partition, applier in self._appliers.items()}
 
+    async def _check_log(self, partitions: Iterable[PartitionId]) -> None:
+        owned = {at: self._appliers[at].acknowledged for at in partitions if at in self._appliers}
+        await self._check(owned, await self._probe.bounds(owned))
+
     async def _check(
         self, states: Mapping[PartitionId, PartitionState], bounds: Mapping[PartitionId, tuple[int, int]]
     ) -> None:
         for partition, state in states.items():
             await self._probe.check(partition, state, bounds[partition])
 
-    async def _asking_log(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Ask the log, and again while Kafka is away: to end and start again would not bring it back.
+    async def _why_missing(self, partition: PartitionId, applier: PartitionApplier, error: LostWrites) -> Exception:
+        """Return why a frame did not come: the error, or that the log does not have it."""
+        try:
+            await self._asking_log(lambda: self._probe.check_gap(partition, applier.queue.expected))
+        except (Refused, KafkaRefused, KafkaUnavailable) as cause:
+            return cause
+        return error
 
-        Raises:
-            KafkaUnavailable: it stays away for longer than `KAFKA_LIMIT_S`.
-        """
-        gives_up_s = monotonic_s() + KAFKA_LIMIT_S
-        while True:
-            try:
-                with self._health.awaiting(_KAFKA, _SILENT):
-                    return await ask()
-            except KafkaUnavailable as error:
-                self._log_is_away(error)
-                if monotonic_s() > gives_up_s:
-                    raise
-            await asyncio.sleep(KAFKA_PAUSE_S)
-
-    def _log_is_away(self, error: KafkaUnavailable) -> None:
-        self._health.not_ready(_KAFKA, str(error))
-        self._telemetry.count("tidemark_kafka_retries_total")
-        self._log.warning("log_not_checked", error=str(error))
+    def _check_count(self, partitions: Iterable[PartitionId]) -> None:
+        if strange := [partition for partition in partitions if partition >= self._partitions]:
+            raise Refused(
+                f"{self._settings.topics.frames} has partition {strange[0]}, the settings say {self._partitions}"
+                " partitions: P is fixed for a deployment; give topics.frames the topic as it was made"
+            )
 
     def _own(self, partition: PartitionId, state: PartitionState) -> None:
         applier = PartitionApplier(partition, tags(self._partitions)[partition], state, self._shared)
@@ -199,6 +193,7 @@ class Owner:
         task.add_done_callback(self._ended)
         self._appliers[partition] = applier
         self._tasks[partition] = task
+        self._latest[partition] = state.applied_offset
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

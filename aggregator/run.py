@@ -55,7 +55,7 @@ class Run:
         strings: what `organization`, `user` and `team` point to.
         organization, user: places in `strings`; `team` too, plus 1, 0 for none.
         product, hour, time_ms, identity: of each event.
-        broker_hour, source: of each event's record; `source` points into `sources`.
+        broker_ms, broker_hour, source: of each event's record; `source` points into `sources`.
         redelivered: True where the event's coordinate was covered by an earlier frame.
         counters: (events, 9) amounts.
         sources: source partitions that the run names.
@@ -77,6 +77,7 @@ class Run:
     hour: Column
     time_ms: Column
     identity: Column
+    broker_ms: Column
     broker_hour: Column
     source: Column
     redelivered: npt.NDArray[np.bool_]
@@ -135,6 +136,7 @@ def join(
         hour=column["time_ms"] // HOUR_MS,
         time_ms=column["time_ms"],
         identity=column["identity"],
+        broker_ms=column["broker_ms"],
         broker_hour=column["broker_ms"] // HOUR_MS,
         source=column["source"],
         redelivered=column["redelivered"].astype(np.bool_),

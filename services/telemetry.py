@@ -31,6 +31,10 @@ _CALL_SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.
 _FRAME_BYTES: Final = (256.0, 1024.0, 4096.0, 16_384.0, 65_536.0, 131_072.0, 262_144.0, 524_288.0, 1_048_576.0)
 _EVENTS: Final = (1.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10_000.0, 30_000.0)
 
+_DAY: Final = 86_400.0
+_AGES: Final = (60.0, 600.0, 3600.0, 6 * 3600.0, _DAY, 7 * _DAY, 14 * _DAY, 28 * _DAY, 35 * _DAY, 37 * _DAY)
+"""Up to the time that identities are kept by default."""
+
 
 class Kind(Enum):
     """What a metric does: a counter only rises, a gauge is set, a histogram sorts observations into ranges."""
@@ -89,6 +93,12 @@ METRICS: Final = (
     _histogram("tidemark_fold_seconds", "Time to fold one run of frames into increments.", _CALL_SECONDS),
     _histogram("tidemark_apply_seconds", "Time of one apply script call, from request to reply.", _CALL_SECONDS),
     _histogram("tidemark_events_per_call", "Usage events in one applied run of frames.", _EVENTS),
+    _histogram(
+        "tidemark_duplicate_age_seconds",
+        "Age of the oldest duplicate in one applied run of frames, from its event's time to its broker time. One that"
+        " comes after events.max_age plus events.dedup_margin would be counted again.",
+        _AGES,
+    ),
     _gauge("tidemark_applied_offset", "Offset of the last applied frame of a partition that is owned.", "partition"),
     _gauge(
         "tidemark_ingest_position",

@@ -84,14 +84,14 @@ def topic_plans(settings: Settings) -> tuple[TopicPlan, ...]:
             name=topics.events,
             partitions=topics.events_partitions,
             replication=replication,
-            config=_config(_ms(topics.events_retention), MIB, replication, "LogAppendTime"),
+            config=_config(_ms(topics.events_retention), MIB, replication),
         ),
         TopicPlan(
             name=topics.directory,
             partitions=1,
             replication=replication,
             fixed=True,
-            config=_config(KEEP_FOR_EVER, MIB, replication, "LogAppendTime"),
+            config=_config(KEEP_FOR_EVER, MIB, replication),
         ),
         TopicPlan(
             name=topics.frames,
@@ -156,17 +156,17 @@ def _ms(seconds: float) -> str:
     return str(round(seconds * 1000))
 
 
-def _config(retention_ms: str, max_bytes: int, replication: int, timestamps: str | None = None) -> dict[str, str]:
+def _config(retention_ms: str, max_bytes: int, replication: int) -> dict[str, str]:
     config = {
         "cleanup.policy": "delete",
         "retention.ms": retention_ms,
         "retention.bytes": KEEP_FOR_EVER,
         "max.message.bytes": str(max_bytes),
         "unclean.leader.election.enable": "false",
+        # Ages are judged, and freshness is told, by the broker's clock: the producers' clocks are not trusted. Nor are
+        # our workers': Kafka refuses a record from more than an hour ahead, and retention goes by the same times.
+        "message.timestamp.type": "LogAppendTime",
     }
-    if timestamps is not None:
-        # Ages are judged, and freshness is told, by the broker's clock: the producers' clocks are not trusted.
-        config["message.timestamp.type"] = timestamps
     if replication >= _SEVERAL:
         config["min.insync.replicas"] = "2"
     return config

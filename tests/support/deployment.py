@@ -57,13 +57,22 @@ class Deployment:
         asyncio.run(create_missing(self.settings))
         return self
 
-    def worker(self, role: str, *, restarts: bool = True, variables: Mapping[str, str] | None = None) -> Worker:
+    def worker(
+        self,
+        role: str,
+        *,
+        restarts: bool = True,
+        variables: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Worker:
         """Return one more process of a role, not started.
 
         Args:
             variables: `group__name` to value, of this one alone and in all its runs, such as another Redis address.
+            environment: variables that are no settings, such as PYTHONPATH.
         """
         named = {f"TIDEMARK_{name.upper()}": value for name, value in (variables or {}).items()}
+        named |= environment or {}
         worker = Worker(role, len(self.workers), self.directory, self.variables | named, restarts=restarts)
         self.workers.append(worker)
         return worker

@@ -16,7 +16,7 @@ from services.identifiers import Epoch, PartitionId
 from services.keyspace import Kind, Scope, epoch_prefix, index_key, parse_counter_key
 from services.memory_counters import MemoryCounterStore
 from services.metrics_contract import PRODUCTS
-from services.windows import EPOCH, to_ms
+from services.windows import EPOCH, rfc3339, to_ms
 from tests.support.folded_log import begun, fold_logs
 from tests.support.log_of_frames import FakeRecord, FrameMaker
 from tests.unit.aggregator.lines import lines
@@ -171,3 +171,24 @@ async def test_a_source_read_again_is_redelivered_and_changes_nothing_but_the_le
     assert active_of(twice) == active_of(once)
     assert folds[-1].redelivered == len(again)
     assert folds[-1].duplicates == folds[-1].counted == 0
+    assert folds[-1].oldest_duplicate_s is None
+
+
+async def test_the_age_told_is_that_of_the_oldest_copy_not_of_the_first() -> None:
+    event = {
+        "specversion": "1.0",
+        "source": "/tests",
+        "type": "usage.chat",
+        "time": rfc3339(3 * 10**12),
+        "subject": "ann",
+        "organizationid": "acme",
+        "data": {"interactions": 1},
+    }
+    old, young = (json.dumps(event | {"id": name}).encode() for name in ("old", "young"))
+    ages_s = [(old, 9_000), (young, 7), (young, 20), (old, 3_000)]
+    records = [
+        FakeRecord(offset=at, timestamp=3 * 10**12 + age_s * 1000, value=line)
+        for at, (line, age_s) in enumerate(ages_s)
+    ]
+    _, [fold] = await fold_all(FrameMaker(1).poll({0: records})[0], [])
+    assert (fold.counted, fold.duplicates, fold.oldest_duplicate_s) == (2, 2, 3_000)

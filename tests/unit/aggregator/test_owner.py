@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from aggregator import owner as owner_module
+from aggregator import asking_log
+from aggregator.errors import GapInLog, LogDiverged
 from aggregator.frame_queue import QUEUE_FRAMES
 from aggregator.log_probe import LogProbe
 from aggregator.owner import Owner
@@ -39,7 +40,23 @@ class QuietProbe(LogProbe):
         return
 
 
-def owner_of(store: MemoryCounterStore, begin: int = 0, *, probe: LogProbe | None = None, **aggregator: Any) -> Owner:
+class SpoiltProbe(QuietProbe):
+    """A log that is another one by now, or lacks a frame, when it is looked at after the assignment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = 0
+
+    async def check(self, partition: PartitionId, state: PartitionState, bounds: tuple[int, int]) -> None:
+        self.looks += 1
+        if self.looks > 1:
+            raise LogDiverged("another log")
+
+    async def check_gap(self, partition: PartitionId, offset: FrameOffset) -> None:
+        raise GapInLog(f"no frame at {offset}")
+
+
+def owner_of(store: MemoryCounterStore, begin: int = 0, probe: LogProbe | None = None, **aggregator: Any) -> Owner:
     telemetry = Telemetry("aggregator")
     health = HealthServer(telemetry)
     settings = Settings(
@@ -89,7 +106,7 @@ class AwayProbe(QuietProbe):
 
 
 async def test_an_assignment_waits_for_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(owner_module, "KAFKA_PAUSE_S", 0)
+    monkeypatch.setattr(asking_log, "KAFKA_PAUSE_S", 0)
     probe = AwayProbe()
     owner = owner_of(MemoryCounterStore(1), probe=probe)
     assert await owner.assign([PARTITION]) == {PARTITION: 0}
@@ -97,7 +114,7 @@ async def test_an_assignment_waits_for_kafka(monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_an_assignment_does_not_wait_for_kafka_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(owner_module, "KAFKA_LIMIT_S", -1)
+    monkeypatch.setattr(asking_log, "KAFKA_LIMIT_S", -1)
     owner = owner_of(MemoryCounterStore(1), probe=AwayProbe())
     with pytest.raises(KafkaUnavailable):
         await owner.assign([PARTITION])
@@ -207,4 +224,33 @@ class BegunMeanwhile(MemoryCounterStore):
 async def test_a_partition_that_another_owner_began_meanwhile_is_taken_over_where_it_stands() -> None:
     owner = owner_of(BegunMeanwhile(1))
     assert await owner.assign([PARTITION]) == {PARTITION: 5}
+    await owner.release()
+
+
+async def test_a_partition_beyond_the_settings_count_is_refused() -> None:
+    owner = owner_of(MemoryCounterStore(1))
+    with pytest.raises(Refused, match="P is fixed for a deployment"):
+        await owner.assign([PARTITION, PartitionId(1)])
+    owner.failed.exception()
+
+
+async def test_a_log_that_is_read_from_the_front_again_is_looked_at_before_anything_of_it_is_applied() -> None:
+    store = MemoryCounterStore(1)
+    await store.begin(PARTITION, begun(applied_offset=FrameOffset(0)))
+    owner = owner_of(store, probe=SpoiltProbe())
+    assert await owner.assign([PARTITION]) == {PARTITION: 1}
+    for offset, frame in enumerate(heartbeats(2)):
+        await owner.offer(PARTITION, FrameOffset(offset), frame, lambda: None)
+    with pytest.raises(LogDiverged, match="another log"):
+        owner.failed.result()
+    assert owner.owned()[PARTITION].applied_offset == 0
+    await owner.release()
+
+
+async def test_a_log_with_a_hole_is_told_from_frames_that_were_only_skipped() -> None:
+    owner = owner_of(MemoryCounterStore(1), probe=SpoiltProbe())
+    await owner.assign([PARTITION])
+    await owner.offer(PARTITION, FrameOffset(1), heartbeats(1)[0], lambda: None)
+    with pytest.raises(GapInLog, match="no frame at 0"):
+        owner.failed.result()
     await owner.release()
