@@ -55,11 +55,12 @@ def test_a_frame_that_ends_every_aggregator_is_held_and_skipped_by_an_operator_a
     refused(deployment, "--offset", at - 1, said="was applied already")
     deployment.run("frames", "skip", "--partition", "4", "--offset", str(at), code=WRONG_USE)
 
+    ends = {worker: len(worker.exits) + 1 for worker in (first, second)}
     done = deployment.run("frames", "skip", "--partition", str(PARTITION), "--offset", str(at), "--json")
     told = json.loads(done.out)
     assert (told["offset"], told["bytes"], told["events"]) == (at, len(poison), 1)
-    for worker in (first, second):
-        ended = worker.await_exit(len(worker.exits) + 1)
+    for worker, number in ends.items():
+        ended = worker.await_exit(number)
         assert (ended.code, "starting anew" in ended.last_line) == (Exit.REFUSED, True), ended
     assert_right(deployment, published)
     [letter] = skipped_letters(deployment.settings)
