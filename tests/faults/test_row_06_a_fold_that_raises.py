@@ -14,10 +14,10 @@ from services.settings import Settings
 from tests.faults.load import seeded_load
 from tests.faults.publisher import Publisher
 from tests.faults.verdict import assert_right
-from tests.faults.written_frames import append_frame, poison_frame
 from tests.support.deployment import Deployment
 from tests.support.pipeline import await_condition
 from tests.support.worker import Worker
+from tests.support.written_frames import append_frame, poison_frame
 
 pytestmark = [pytest.mark.faults, pytest.mark.guarantee]
 

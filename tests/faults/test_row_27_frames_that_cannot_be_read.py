@@ -10,8 +10,8 @@ from services.lifecycle import Exit
 from tests.faults.load import seeded_load
 from tests.faults.publisher import Publisher
 from tests.faults.verdict import assert_right, judge
-from tests.faults.written_frames import append_frame, newer_frame
 from tests.support.deployment import Deployment
+from tests.support.written_frames import append_frame, newer_frame
 
 pytestmark = [pytest.mark.faults, pytest.mark.guarantee]
 
