@@ -147,7 +147,7 @@ def test_a_frame_that_may_be_folded_is_not_skipped(state: PartitionState, said: 
 
 
 def test_a_frame_of_a_newer_release_is_not_skipped() -> None:
-    with pytest.raises(Refused, match="good for another release.*--force"):
+    with pytest.raises(Refused, match=r"good for another release.*--force"):
         check_hopeless(PARTITION, FrameOffset(5), standing(), newer_frame(settings_of()))
 
 
