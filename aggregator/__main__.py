@@ -9,6 +9,8 @@ from typing import Any, Final
 import structlog
 
 from aggregator.app import GROUP, build_app
+from aggregator.errors import FrameHeld
+from aggregator.holding import stay_down
 from aggregator.log_probe import LogProbe
 from aggregator.owner import Owner
 from aggregator.retrying import Retrying
@@ -52,7 +54,10 @@ async def _main(settings: Settings) -> int:
         await check_frames(settings)
         await retrying(lambda: check_partitions(client, settings.topics.frames_partitions))
         store = RedisCounterStore(client, settings.topics.frames_partitions)
-        await _work(settings, store, retrying, telemetry, health, stop)
+        try:
+            await _work(settings, store, retrying, telemetry, health, stop)
+        except FrameHeld as held:
+            await stay_down(held, store, retrying, telemetry, health, stop)
     except (KafkaRefused, KafkaUnavailable) as error:
         raise Refused(str(error)) from error
     finally:

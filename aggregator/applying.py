@@ -15,6 +15,7 @@ from aggregator.retrying import Retrying
 from aggregator.run import Run, join
 from services.clock import monotonic_s, now_ms
 from services.counters import (
+    NOTHING_APPLIED,
     Applied,
     ApplyRequest,
     CounterStore,
@@ -77,13 +78,22 @@ class PartitionApplier:
         self._crash_points = shared.crash_points
         self._knowledge.forget(slot_prefix(tag))
         self._view: _View | None = _View(state, {})
+        # Frames that crashed a worker together are folded one by one, so that the one at fault is known.
+        self._alone_until = NOTHING_APPLIED if state.crash is None else state.crash.last
+        self._trying: tuple[FrameOffset, FrameOffset] | None = None
         self.queue = FrameQueue(partition, FrameOffset(state.applied_offset + 1), state.fingerprint, shared.max_items)
         self._log = structlog.get_logger().bind(partition=partition)
 
     async def run(self) -> None:
         """Apply what is offered to the queue, for ever."""
         while True:
+            self._trying = None
             await self._apply_all(await self.queue.take())
+
+    @property
+    def trying(self) -> tuple[FrameOffset, FrameOffset]:
+        """The first and the last frame that are being folded, or were when `run` raised."""
+        return self._trying or (self.queue.expected, self.queue.expected)
 
     async def _apply_all(self, frames: Sequence[Waiting]) -> None:
         waiting = list(frames)
@@ -95,7 +105,8 @@ class PartitionApplier:
                 return
             if waiting[0].offset != view.state.applied_offset + 1:
                 raise self._lost(view.state)
-            fitting = await self._apply_run(view, waiting)
+            alone = waiting[0].offset <= self._alone_until
+            fitting = await self._apply_run(view, waiting[:1] if alone else waiting)
             for done in waiting[:fitting]:
                 done.done()
             if any(done.frame.event_count for done in waiting[:fitting]):
@@ -105,6 +116,7 @@ class PartitionApplier:
     async def _apply_run(self, view: _View, waiting: Sequence[Waiting]) -> int:
         """Fold and apply as many of the waiting frames as fit one call; return how many were applied."""
         began = monotonic_s()
+        self._trying = (waiting[0].offset, waiting[-1].offset)
         held = view.state
         run = join(waiting[0].offset, [each.frame for each in waiting], held.sources, held.source_partitions)
         if run.only_moves_on:
@@ -166,6 +178,7 @@ class PartitionApplier:
             source_partitions={**view.state.source_partitions, **request.source_partitions},
             sources={**view.state.sources, **request.sources},
             months={**view.state.months, **request.months},
+            crash=None,
         )
         self._telemetry.set("tidemark_applied_offset", request.last, partition=self.partition)
         self._telemetry.count("tidemark_frames_total", len(run.frames), result="applied")

@@ -50,24 +50,27 @@ class FrameQueue:
     def __init__(self, partition: PartitionId, expected: FrameOffset, fingerprint: str, max_items: int) -> None:
         self._partition = partition
         self.expected = expected
-        """Offset of the frame that is to come next."""
+        """Offset of the next frame to come, or of the bytes that `take` raises for."""
         self._fingerprint = fingerprint
         self._max_items = max_items
         self._queue: deque[Waiting] = deque()
         self._changed = asyncio.Condition()
         self._released = False
+        self._wrong: Exception | None = None
         self.items_an_event = _FIRST_GUESS_ITEMS
         """Ids and cells that an event brought lately."""
 
     async def offer(self, offset: FrameOffset, value: bytes | None, done: Callable[[], object]) -> None:
         """Take over the next frame of the log; waits while the queue is full.
 
-        A frame that was offered before is done at once; one that waits when the partition is released is dropped.
+        A frame that was offered before is done at once; one that waits when the partition is released is dropped, and
+        so is what comes behind bytes that are no frame.
 
         Raises:
             LostWrites: a frame between the last one and this is missing.
-            Refused: the bytes are not a frame that this aggregator reads, or were made with another secret.
         """
+        if self._wrong is not None:
+            return
         if offset < self.expected:
             done()
             return
@@ -76,7 +79,11 @@ class FrameQueue:
                 f"partition {self._partition}: frame {offset} came where {self.expected} was expected; restarting"
                 " reads on from what Redis holds"
             )
-        frame = self._decode(offset, value)
+        try:
+            frame = self._decode(offset, value)
+        except Exception as error:  # noqa: BLE001  (raised by `take` in its turn, a bug of ours like a refusal)
+            await self._end_with(error)
+            return
         async with self._changed:
             await self._changed.wait_for(lambda: self._released or len(self._queue) < QUEUE_FRAMES)
             if self._released:
@@ -92,14 +99,27 @@ class FrameQueue:
             self._changed.notify_all()
 
     async def take(self) -> list[Waiting]:
-        """Wait for frames and return those that go together, at least one."""
+        """Wait for frames and return those that go together, at least one.
+
+        Raises:
+            Refused: the next bytes are not a frame that this aggregator reads, or were made with another secret.
+                All frames before them were taken.
+        """
         async with self._changed:
-            await self._changed.wait_for(lambda: bool(self._queue))
+            await self._changed.wait_for(lambda: bool(self._queue) or self._wrong is not None)
+            if not self._queue:
+                assert self._wrong is not None
+                raise self._wrong
             if _is_behind(self._queue[-1].frame):
                 await self._until_full()
             taken = self._take()
             self._changed.notify_all()
             return taken
+
+    async def _end_with(self, error: Exception) -> None:
+        async with self._changed:
+            self._wrong = error
+            self._changed.notify_all()
 
     async def _until_full(self) -> None:
         """Wait for more to fold together, as long as it does not matter when; holds the condition's lock."""
@@ -108,6 +128,7 @@ class FrameQueue:
         def is_full() -> bool:
             return (
                 len(self._queue) == QUEUE_FRAMES
+                or self._wrong is not None
                 or sum(_events(each) for each in self._queue) >= room
                 or not _is_behind(self._queue[-1].frame)
             )

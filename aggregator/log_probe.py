@@ -6,13 +6,13 @@ offset, and that frame is read again. This detects a recreated topic or a lost t
 
 import asyncio
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from aiokafka import TopicPartition
 
 from aggregator.errors import GapInLog, LogDiverged
 from services.counters import PartitionState
-from services.frames import WrongFrame, decode_frame
+from services.frames import WrongFrame, decode_frame, digest
 from services.identifiers import FrameId, FrameOffset, PartitionId
 from services.kafka import KafkaUnavailable, make_consumer, translated
 from services.lifecycle import Refused
@@ -45,8 +45,12 @@ class LogProbe:
             ends = await self._consumer.end_offsets(list(asked.values()))
         return {partition: (begins[at], ends[at]) for partition, at in asked.items()}
 
-    async def frame_id(self, partition: PartitionId, offset: FrameOffset) -> FrameId | None:
-        """Return the id of the frame at an offset within the log, None when what stands there is no frame."""
+    async def record(self, partition: PartitionId, offset: FrameOffset) -> Any | None:
+        """Return the record at an offset within the log, None when there is none.
+
+        Raises:
+            KafkaUnavailable: Kafka does not answer, or the log ends before.
+        """
         at = TopicPartition(self._topic, partition)
         async with self._lock:
             try:
@@ -58,12 +62,19 @@ class LogProbe:
                 raise KafkaUnavailable("reading a frame again: no answer") from error
             finally:
                 self._consumer.unsubscribe()
-        if record.offset != offset:
-            return None
+        return record if record.offset == offset else None
+
+    async def holds(self, partition: PartitionId, offset: FrameOffset, frame_id: FrameId) -> bool:
+        """Return whether the frame of this id stands at an offset within the log; skipped bytes have an id too."""
+        record = await self.record(partition, offset)
+        if record is None:
+            return False
+        if digest(record.value) == frame_id:
+            return True
         try:
-            return decode_frame(record.value).frame_id
+            return decode_frame(record.value).frame_id == frame_id
         except WrongFrame:
-            return None
+            return False
 
     async def check(self, partition: PartitionId, state: PartitionState, bounds: tuple[int, int]) -> None:
         """Check that the log is the one that the state was made from.
@@ -88,8 +99,7 @@ class LogProbe:
             )
         if applied < begin or end <= applied or state.frame_id is None:
             return
-        found = await self.frame_id(partition, applied)
-        if found != state.frame_id:
+        if not await self.holds(partition, applied, state.frame_id):
             raise LogDiverged(
                 f"log_diverged: partition {partition} of {self._topic} has another frame at offset {applied} than the"
                 " one that was applied: the topic was recreated or lost its tail. Run `tidemark rebuild`"
@@ -101,7 +111,7 @@ class LogProbe:
         Raises:
             GapInLog: it does not.
         """
-        if await self.frame_id(partition, offset) is None:
+        if await self.record(partition, offset) is None:
             raise GapInLog(
                 f"gap_in_log: partition {partition} of {self._topic} has no frame at offset {offset}, but later ones:"
                 " the topic was compacted, or another program wrote to it in a transaction. Run `tidemark rebuild`"
@@ -109,7 +119,9 @@ class LogProbe:
 
     async def _is_gone(self, partition: PartitionId, state: PartitionState) -> bool:
         """Return whether the applied frame cannot be read, though the log was said to end before it."""
+        if state.frame_id is None:
+            return True
         try:
-            return await self.frame_id(partition, state.applied_offset) != state.frame_id
+            return not await self.holds(partition, state.applied_offset, state.frame_id)
         except KafkaUnavailable:
             return True

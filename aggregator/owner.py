@@ -15,10 +15,11 @@ from aggregator.applying import PartitionApplier, Shared
 from aggregator.asking_log import AskingLog
 from aggregator.branch import Keeping
 from aggregator.errors import LostWrites
+from aggregator.holding import count_crash
 from aggregator.known import Knowledge
 from aggregator.log_probe import LogProbe
 from aggregator.retrying import Retrying
-from services.counters import NOTHING_APPLIED, CounterStore, PartitionState
+from services.counters import NOTHING_APPLIED, CounterStore, PartitionState, StoreRefused
 from services.crash_points import CrashPoints
 from services.health import HealthServer
 from services.identifiers import Epoch, FrameOffset, PartitionId
@@ -75,6 +76,7 @@ class Owner:
         self._tasks: dict[PartitionId, asyncio.Task[None]] = {}
         self._latest: dict[PartitionId, FrameOffset] = {}
         self._assigning = asyncio.Lock()
+        self._counting: set[asyncio.Task[BaseException]] = set()
         self._log = structlog.get_logger()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -190,14 +192,24 @@ class Owner:
     def _own(self, partition: PartitionId, state: PartitionState) -> None:
         applier = PartitionApplier(partition, tags(self._partitions)[partition], state, self._shared)
         task = asyncio.create_task(applier.run(), name=f"partition-{partition}")
-        task.add_done_callback(self._ended)
+        task.add_done_callback(lambda ended: self._ended(ended, applier))
         self._appliers[partition] = applier
         self._tasks[partition] = task
         self._latest[partition] = state.applied_offset
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
+    def _ended(self, task: asyncio.Task[None], applier: PartitionApplier) -> None:
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if isinstance(error, Refused | StoreRefused):
             self.fail(error)
+            return
+        counting = asyncio.create_task(count_crash(self._store, self._retrying, applier, error))
+        self._counting.add(counting)
+        counting.add_done_callback(self._counted)
+
+    def _counted(self, task: asyncio.Task[BaseException]) -> None:
+        if not task.cancelled():
+            self.fail(task.exception() or task.result())
 
     async def _state(self, partition: PartitionId, log: tuple[int, int]) -> PartitionState:
         """Return the partition's state, made when it has none and may have one."""

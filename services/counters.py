@@ -7,12 +7,15 @@ decides what to write; the store only reads and writes it atomically. Implementa
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from services.identifiers import Epoch, FrameId, FrameOffset, PartitionId
 
 NOTHING_APPLIED = FrameOffset(-1)
 """The applied offset of a partition whose first frame, at offset 0, is still to come."""
+
+CRASHES_MAX: Final = 5
+"""Equal crashes on one frame after which no worker is started on it again by itself."""
 
 
 class StoreUnavailable(Exception):
@@ -37,8 +40,24 @@ class SourcePosition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Crash:
+    """Workers that ended by a bug while they folded the next frames of a partition. It decides no outcome.
+
+    Attributes:
+        first, last: the frames that the last of them folded together; `first` is the applied offset + 1.
+        cause: the kind of error and where it was raised.
+        count: how many in a row had the same `first` and cause.
+    """
+
+    first: FrameOffset
+    last: FrameOffset
+    cause: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionState:
-    """Progress of one partition; all of it changes in the same step as the counters.
+    """Progress of one partition; all of it but `crash` changes in the same step as the counters.
 
     Attributes:
         epoch: generation of the counters.
@@ -50,6 +69,7 @@ class PartitionState:
         sources: (topic, partition) -> position.
         months: month -> id of the last frame that holds a usage event of it. While it stays, no counter or bitmap of
             the month's hours and days changes.
+        crash: what happened to the frame after the applied offset; None when nothing did. Applying it forgets this.
     """
 
     epoch: Epoch
@@ -60,6 +80,7 @@ class PartitionState:
     source_partitions: Mapping[str, int] = field(default_factory=dict)
     sources: Mapping[tuple[str, int], SourcePosition] = field(default_factory=dict)
     months: Mapping[int, FrameId] = field(default_factory=dict)
+    crash: Crash | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +193,14 @@ class CounterStore(Protocol):
 
     async def apply(self, partition: PartitionId, request: ApplyRequest) -> ApplyOutcome:
         """Write a run in one atomic step, or nothing of it."""
+
+    async def count_crash(
+        self, partition: PartitionId, epoch: Epoch, first: FrameOffset, last: FrameOffset, cause: str
+    ) -> int:
+        """Count a crash on frames `first` to `last` and return how many equal ones there were; the last one stays.
+
+        0, and nothing is changed, when the partition stands elsewhere by now than at (`epoch`, `first` - 1).
+        """
 
     def keys(self, partition: PartitionId) -> AsyncIterator[str]:
         """Yield the partition's keys in any order; keys written meanwhile may be missing, none comes twice."""

@@ -42,6 +42,7 @@ class Reason(StrEnum):
     TOO_BIG = "too_big"
     TOO_OLD = "too_old"
     IN_THE_FUTURE = "in_the_future"
+    SKIPPED_FRAME = "skipped_frame"
 
 
 MEANINGS: Final = MappingProxyType(
@@ -68,6 +69,7 @@ MEANINGS: Final = MappingProxyType(
         Reason.TOO_BIG: "A number, a text or a list is larger than the contract allows.",
         Reason.TOO_OLD: "The event's time is further behind its record's broker time than events.max_age.",
         Reason.IN_THE_FUTURE: "The event's time is further ahead of its record's broker time than events.max_ahead.",
+        Reason.SKIPPED_FRAME: "Not an event but a frame of them, which an operator gave up by `tidemark frames skip`.",
     }
 )
 """One line for each reason."""

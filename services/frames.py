@@ -9,6 +9,7 @@ Directory events are few, and stand one after the other as rows.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 
 import msgspec
@@ -72,6 +73,10 @@ _WIDTHS: Final = {0: None, 1: np.dtype("<u1"), 2: np.dtype("<u2"), 4: np.dtype("
 
 class WrongFrame(Exception):
     """Bytes that are not a frame this version reads; the message says what to do."""
+
+
+class UnknownVersion(WrongFrame):
+    """A frame of a version that another release of Tidemark reads."""
 
 
 class FrameSource(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
@@ -177,6 +182,9 @@ class _HeaderOnly(msgspec.Struct, array_like=True):
     header: _VersionOnly
 
 
+_MALFORMED: Final = (msgspec.DecodeError, ValueError, KeyError, OverflowError, RecursionError)
+_NO_COLUMN: Final = PackedColumn(0, 0, b"")
+
 _version_decoder = msgspec.msgpack.Decoder(_HeaderOnly)
 
 
@@ -203,13 +211,35 @@ def decode_frame(data: bytes | None) -> Frame:
     try:
         version = _version_decoder.decode(data or b"").header.version
         if version not in VERSIONS_READ:
-            raise WrongFrame(
+            raise UnknownVersion(
                 f"a frame of version {version}, this aggregator reads up to {VERSION}:"
                 " upgrade the aggregators before ingest"
             )
         return _frame(_decoder.decode(data or b""))
-    except (msgspec.DecodeError, ValueError, KeyError, OverflowError, RecursionError) as error:
+    except _MALFORMED as error:
         raise WrongFrame(f"not a frame: {error}") from error
+
+
+def without_events(data: bytes | None) -> tuple[Frame, int]:
+    """Return a frame's header and dead-lettered records alone, and how many events it would bring.
+
+    Raises:
+        WrongFrame: these cannot be read.
+    """
+    try:
+        if _version_decoder.decode(data or b"").header.version not in VERSIONS_READ:
+            raise UnknownVersion("a frame of another version")
+        body = _decoder.decode(data or b"")
+        events = body.events + len(body.directory)
+        columns = (_NO_COLUMN,) * len(EVENT_COLUMNS)
+        return _frame(msgspec.structs.replace(body, events=0, event_columns=columns, directory=())), events
+    except _MALFORMED as error:
+        raise WrongFrame(f"not a frame: {error}") from error
+
+
+def digest(data: bytes | None) -> FrameId:
+    """Return what stands for the frame id of bytes that were skipped, whatever they hold."""
+    return FrameId(int.from_bytes(sha256(data or b"").digest()[:8]))
 
 
 def _frame(body: FrameBody) -> Frame:

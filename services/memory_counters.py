@@ -10,6 +10,7 @@ from services.counters import (
     Applied,
     ApplyOutcome,
     ApplyRequest,
+    Crash,
     Duplicate,
     Gap,
     PartitionState,
@@ -17,7 +18,7 @@ from services.counters import (
     ReadResult,
     WrongEpoch,
 )
-from services.identifiers import PartitionId
+from services.identifiers import Epoch, FrameOffset, PartitionId
 
 
 @dataclass(slots=True)
@@ -76,9 +77,21 @@ class MemoryCounterStore:
             source_partitions={**held.state.source_partitions, **request.source_partitions},
             sources={**held.state.sources, **request.sources},
             months={**held.state.months, **request.months},
+            crash=None,
         )
         _write(held, request)
         return Applied()
+
+    async def count_crash(
+        self, partition: PartitionId, epoch: Epoch, first: FrameOffset, last: FrameOffset, cause: str
+    ) -> int:
+        held = self.partitions[partition]
+        if held.state is None or (held.state.epoch, held.state.applied_offset + 1) != (epoch, first):
+            return 0
+        before = held.state.crash
+        count = before.count + 1 if before is not None and before.cause == cause else 1
+        held.state = replace(held.state, crash=Crash(first=first, last=last, cause=cause, count=count))
+        return count
 
     async def keys(self, partition: PartitionId) -> AsyncIterator[str]:
         for key in [*self.partitions[partition].hashes, *self.partitions[partition].sets]:

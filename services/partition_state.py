@@ -2,12 +2,13 @@
 
 Fields: `epoch`, `cur` (applied offset), `frame` (its id, absent before the first), `partitions` (P), `fingerprint`,
 `n:TOPIC` (how many partitions a source topic has), `s:TOPIC/PARTITION` (`next offset,read up to ms`, the second part
-empty when unknown), `m:MONTH` (id of the last frame that holds a usage event of the month).
+empty when unknown), `m:MONTH` (id of the last frame that holds a usage event of the month), `crash` (of
+`services.counters.Crash`, as `first,last,count,cause`; without meaning once its first frame is applied).
 """
 
 from collections.abc import Iterable, Mapping
 
-from services.counters import ApplyRequest, PartitionState, SourcePosition
+from services.counters import ApplyRequest, Crash, PartitionState, SourcePosition
 from services.identifiers import Epoch, FrameId, FrameOffset
 
 _TOPIC = "n:"
@@ -55,6 +56,7 @@ def read_state(fields: Mapping[bytes, bytes]) -> PartitionState | None:
             for name, value in names.items()
             if name.startswith(_MONTH)
         },
+        crash=_read_crash(names),
     )
 
 
@@ -70,6 +72,15 @@ def _write_sources(topics: Mapping[str, int], sources: Mapping[tuple[str, int], 
 
 def _write_months(months: Mapping[int, FrameId]) -> list[str]:
     return [text for month, frame in months.items() for text in (f"{_MONTH}{month}", str(frame))]
+
+
+def _read_crash(names: Mapping[str, str]) -> Crash | None:
+    if "crash" not in names:
+        return None
+    first, last, count, cause = names["crash"].split(",", 3)
+    if int(first) != int(names["cur"]) + 1:
+        return None
+    return Crash(first=FrameOffset(int(first)), last=FrameOffset(int(last)), cause=cause, count=int(count))
 
 
 def _read_sources(names: Mapping[str, str]) -> Iterable[tuple[tuple[str, int], SourcePosition]]:

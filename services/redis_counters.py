@@ -1,4 +1,4 @@
-"""The counter store on Redis or Valkey: three scripts, each on the keys of one hash slot."""
+"""The counter store on Redis or Valkey: four scripts, each on the keys of one hash slot."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import lru_cache
@@ -75,6 +75,7 @@ class RedisCounterStore:
         self._read = Script(read_call or client.execute_command, "read")
         self._apply = Script(client.execute_command, "apply")
         self._begin = Script(client.execute_command, "begin")
+        self._count_crash = Script(client.execute_command, "count_crash")
 
     async def state(self, partition: PartitionId) -> PartitionState | None:
         with translated():
@@ -114,6 +115,11 @@ class RedisCounterStore:
                 return WrongEpoch(Epoch(int(epoch)) if epoch else None)
             case _:
                 raise StoreRefused(f"the apply script answered {answer!r}; another version of it is loaded")
+
+    async def count_crash(
+        self, partition: PartitionId, epoch: Epoch, first: FrameOffset, last: FrameOffset, cause: str
+    ) -> int:
+        return int(await self._count_crash(state_key(self._tags[partition]), epoch, first, last, cause))
 
     async def keys(self, partition: PartitionId) -> AsyncIterator[str]:
         pattern = f"{PREFIX}{{{self._tags[partition]}}}:*"

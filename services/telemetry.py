@@ -101,6 +101,11 @@ METRICS: Final = (
     ),
     _gauge("tidemark_applied_offset", "Offset of the last applied frame of a partition that is owned.", "partition"),
     _gauge(
+        "tidemark_held_frame",
+        "Offset of the frame of a partition that this aggregator cannot fold and is down for (ADR 0014).",
+        "partition",
+    ),
+    _gauge(
         "tidemark_ingest_position",
         "Next source offset that ingest will read; everything before it is in frames or dead letters.",
         "topic",

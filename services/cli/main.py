@@ -13,6 +13,7 @@ from services.cli import (
     dead_letters,
     demo,
     directory,
+    frames,
     lag,
     publish,
     run,
@@ -66,6 +67,7 @@ app.command()(wait.wait)
 app.command()(lag.lag)
 app.add_typer(counters.app, name="counters")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(frames.app, name="frames")
 app.command()(token.token)
 app.add_typer(api_key.app, name="api-key")
 app.command()(schema.schema)

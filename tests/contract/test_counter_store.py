@@ -11,6 +11,7 @@ from services.counters import (
     Applied,
     ApplyRequest,
     CounterStore,
+    Crash,
     Duplicate,
     Gap,
     PartitionState,
@@ -124,6 +125,26 @@ async def test_a_run_of_another_epoch_changes_nothing(store: CounterStore) -> No
     await store.begin(PARTITION, BEGUN)
     assert await store.apply(PARTITION, run_of(0, 0, epoch=Epoch(2))) == WrongEpoch(Epoch(1))
     assert await store.state(PARTITION) == BEGUN
+
+
+async def test_equal_crashes_are_counted_until_the_frame_is_applied(store: CounterStore) -> None:
+    async def crash(first: int, last: int, cause: str, epoch: int = 1) -> int:
+        return await store.count_crash(PARTITION, Epoch(epoch), FrameOffset(first), FrameOffset(last), cause)
+
+    assert await crash(0, 0, "a") == 0
+    await store.begin(PARTITION, BEGUN)
+    for elsewhere in ((1, 1, "a"), (0, 0, "a", 2)):
+        assert await crash(*elsewhere) == 0
+    assert await store.state(PARTITION) == BEGUN
+    assert [await crash(0, 7, "a, (b)"), await crash(0, 0, "a, (b)")] == [1, 2]
+    expected = Crash(first=FrameOffset(0), last=FrameOffset(0), cause="a, (b)", count=2)
+    assert await store.state(PARTITION) == replace(BEGUN, crash=expected)
+    assert await crash(0, 0, "another") == 1
+    await store.apply(PARTITION, run_of(0, 0))
+    state = await store.state(PARTITION)
+    assert state is not None
+    assert state.crash is None
+    assert [await crash(0, 0, "another"), await crash(1, 1, "another")] == [0, 1]
 
 
 async def test_positions_of_other_sources_stay(store: CounterStore) -> None:

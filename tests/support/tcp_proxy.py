@@ -52,6 +52,7 @@ class TcpProxy:
         self._delay_s = 0.0
         self._cut_after: Callable[[bytes], bool] | None = None
         self._when_cut: Callable[[], None] = lambda: None
+        self._drop_from: Callable[[bytes], bool] | None = None
         self.cuts = 0
 
     @property
@@ -79,6 +80,21 @@ class TcpProxy:
         What was sent meanwhile arrives after `restore`, as TCP would bring it.
         """
         self._call(self._set_flowing(False))
+
+    def drop_from(self, matches: Callable[[bytes], bool]) -> None:
+        """Do as `drop` from the next request on that matches, which itself waits for `restore`.
+
+        Args:
+            matches: is asked with each chunk from a client, in the proxy's thread.
+        """
+        self._call(self._set_drop_from(matches))
+
+    def switch(self, port: int) -> None:
+        """Send new connections to a server on another port, and end the old ones with RST. `then` may call it."""
+        if threading.current_thread() is self._thread:
+            self._switch(port)
+        else:
+            self._call(self._switch_soon(port))
 
     def restore(self) -> None:
         """Pass everything on again, and listen again after `refuse`."""
@@ -157,6 +173,17 @@ class TcpProxy:
     async def _set_cut(self, matches: Callable[[bytes], bool], then: Callable[[], None]) -> None:
         self._cut_after, self._when_cut = matches, then
 
+    async def _set_drop_from(self, matches: Callable[[bytes], bool]) -> None:
+        self._drop_from = matches
+
+    async def _switch_soon(self, port: int) -> None:
+        self._switch(port)
+
+    def _switch(self, port: int) -> None:
+        self._target = (self._target[0], port)
+        for pair in list(self._pairs):
+            _abort(pair)
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             server_reader, server_writer = await asyncio.open_connection(*self._target)
@@ -181,6 +208,9 @@ class TcpProxy:
             while chunk := await reader.read(_CHUNK):
                 if self._delay_s:
                     await asyncio.sleep(self._delay_s)
+                if from_client and self._drop_from is not None and self._drop_from(chunk):
+                    self._drop_from = None
+                    self._flowing.clear()
                 await self._flowing.wait()
                 if from_client and self._cut_after is not None and self._cut_after(chunk):
                     self._cut_after, pair.cut = None, True

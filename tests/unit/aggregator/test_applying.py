@@ -196,5 +196,7 @@ async def test_a_frame_of_another_version_or_secret_is_refused() -> None:
     state = empty.partitions[0].state
     assert state is not None
     assert state.fingerprint == FINGERPRINT
+    applier = applier_on(empty, state)
+    await applier.queue.offer(FrameOffset(0), b"rubbish", lambda: None)
     with pytest.raises(Refused, match="not a frame"):
-        await applier_on(empty, state).queue.offer(FrameOffset(0), b"rubbish", lambda: None)
+        await applier.run()

@@ -4,10 +4,12 @@ import pytest
 
 from aggregator.frame_queue import FrameQueue
 from services.identifiers import FrameOffset, PartitionId
+from services.lifecycle import Refused
 from tests.support.log_of_frames import DIRECTORY, FINGERPRINT, TopicReader
 from tests.unit.ingest.directory_events import directory_event
 from tests.unit.ingest.good_events import compact, event
 
+PARTITION = PartitionId(0)
 BROKER_MS = 3 * 10**12
 CALL_ITEMS = 10
 
@@ -26,3 +28,26 @@ async def test_frames_go_together_as_far_as_one_call_holds_their_events(
     for offset, frame in enumerate(frames):
         await queue.offer(FrameOffset(offset), frame, lambda: None)
     assert [len(await queue.take()) for _ in together] == together
+
+
+async def test_bytes_that_are_no_frame_are_told_once_all_before_them_are_taken() -> None:
+    queue = FrameQueue(PARTITION, FrameOffset(0), FINGERPRINT, CALL_ITEMS)
+    queue.items_an_event = 1.0
+    [frames] = TopicReader(1, first_ms=BROKER_MS, frame_events=2).read_all([("events", compact(event()))] * 4, [])
+    for offset, value in enumerate([*frames, b"rubbish", *frames, b"more"]):
+        await queue.offer(FrameOffset(offset), value, lambda: None)
+    assert len(await queue.take()) == len(frames)
+    assert queue.expected == len(frames)
+    with pytest.raises(Refused, match=f"offset {len(frames)}: not a frame"):
+        await queue.take()
+
+
+async def test_a_bug_in_decoding_is_told_like_one_in_folding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def decode(_: bytes) -> None:
+        raise AttributeError
+
+    monkeypatch.setattr("aggregator.frame_queue.decode_frame", decode)
+    queue = FrameQueue(PARTITION, FrameOffset(3), FINGERPRINT, CALL_ITEMS)
+    await queue.offer(FrameOffset(3), b"", lambda: None)
+    with pytest.raises(AttributeError):
+        await queue.take()

@@ -56,14 +56,14 @@ class SpoiltProbe(QuietProbe):
         raise GapInLog(f"no frame at {offset}")
 
 
-def owner_of(store: MemoryCounterStore, begin: int = 0, probe: LogProbe | None = None, **aggregator: Any) -> Owner:
+def settings_of(**aggregator: Any) -> Settings:
+    return Settings(topics={"frames_partitions": 1}, events={"identity_secret": SECRET}, aggregator=aggregator)
+
+
+def owner_of(store: MemoryCounterStore, begin: int = 0, *, probe: LogProbe | None = None, **aggregator: Any) -> Owner:
     telemetry = Telemetry("aggregator")
     health = HealthServer(telemetry)
-    settings = Settings(
-        topics={"frames_partitions": 1},
-        events={"identity_secret": SECRET},
-        aggregator=aggregator,
-    )
+    settings = settings_of(**aggregator)
     return Owner(settings, store, probe or QuietProbe(begin), Retrying(telemetry, health), telemetry, health)
 
 
