@@ -1,9 +1,11 @@
 """`make mutations`: exit code 0 when each mutation was caught by each test named for it, else 1."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 
 from tests.mutations import report
 from tests.mutations.running import Runner, UnbrokenTreeFails
@@ -14,6 +16,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 def main() -> int:
     options = _options()
+    signal.signal(signal.SIGTERM, _leave)
     try:
         outcomes = Runner(ROOT, PATCHES, _say).run(options.only or MUTATIONS)
     except UnbrokenTreeFails as error:
@@ -41,6 +44,11 @@ def _named(name: str) -> Mutation:
     if not found:
         raise argparse.ArgumentTypeError(f"there is {', '.join(mutation.name for mutation in MUTATIONS)}")
     return found[0]
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    """End as at Ctrl-C, so that the tests stop the servers that they started."""
+    raise SystemExit(1)
 
 
 def _say(text: str) -> None:
