@@ -37,7 +37,7 @@ class RedisPair:
 
     def is_replicated(self) -> bool:
         with client(self.replica) as asked:
-            return asked.info("replication").get("master_link_status") == "up"
+            return bool(asked.info("replication").get("master_link_status") == "up")
 
     def promote(self) -> None:
         with client(self.replica) as asked:
@@ -70,6 +70,6 @@ def applied_on(server: RedisServer, tags: tuple[str, ...]) -> list[int]:
         return [_applied(asked, tag) for tag in tags]
 
 
-def _applied(asked: "Redis", tag: str) -> int:
+def _applied(asked: Redis, tag: str) -> int:
     held = asked.hget(f"tm:{{{tag}}}:state", "cur")
-    return -1 if held is None else int(held)  # type: ignore[arg-type]
+    return -1 if held is None else int(held)

@@ -46,7 +46,7 @@ def test_what_the_old_primary_took_is_applied_again_and_bounded(
     two = deployment.workers[-1]
     with lasting_load(deployment, 16) as publisher:
         await_progress(deployment, [-1] * PARTITIONS)
-        await_condition(lambda: owned(one) and owned(two), "both own partitions", seconds=30)
+        await_condition(lambda: bool(owned(one) and owned(two)), "both own partitions", seconds=30)
 
         configure(pair, "min-replicas-to-write", 1)
         pair.link.drop()
