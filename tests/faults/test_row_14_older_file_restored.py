@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.guarantee]
 
 NOTICED_SECONDS = 5.0
 WAITING_FRAMES = 5
+ROLLBACKS = "tidemark_redis_rollbacks_total"
 
 
 def test_what_an_older_file_lacks_is_applied_again_under_load_and_on_an_idle_partition(
@@ -43,6 +44,7 @@ def test_what_an_older_file_lacks_is_applied_again_under_load_and_on_an_idle_par
         assert LOST_WRITES in died.last_line
     published = publisher.published
     assert_right(deployment, published)
+    assert aggregator.metric(ROLLBACKS) == 1
 
     assert ingest.stop() == 0
     latest = deployment.applied()
@@ -55,3 +57,4 @@ def test_what_an_older_file_lacks_is_applied_again_under_load_and_on_an_idle_par
     assert (died.code, LOST_WRITES in died.last_line) == (REFUSED, True)
     assert_right(deployment, published)
     assert deployment.applied() == latest
+    assert aggregator.metric(ROLLBACKS) == 2
