@@ -9,7 +9,7 @@ from typing import Any, Final
 import structlog
 
 from aggregator.app import GROUP, build_app
-from aggregator.errors import FrameHeld
+from aggregator.errors import FrameHeld, LostWrites
 from aggregator.holding import stay_down
 from aggregator.log_probe import LogProbe
 from aggregator.owner import Owner
@@ -21,6 +21,7 @@ from services.lifecycle import Exit, Refused, run, stop_on_signals
 from services.redis_checks import check_partitions, check_server
 from services.redis_client import connect
 from services.redis_counters import RedisCounterStore
+from services.redis_rollbacks import note_rollback, rollbacks
 from services.settings import Settings, WrongSettings, load_settings
 from services.telemetry import Telemetry, configure_logs
 from services.topics import check_frames
@@ -49,15 +50,21 @@ async def _main(settings: Settings) -> int:
     health.start()
     client = connect(settings.redis, name="tidemark-aggregator")
     retrying = Retrying(telemetry, health)
+    known = 0
     try:
         await retrying(lambda: check_server(client))
         await check_frames(settings)
         await retrying(lambda: check_partitions(client, settings.topics.frames_partitions))
+        known = await retrying(lambda: rollbacks(client))
+        telemetry.count("tidemark_redis_rollbacks_total", known)
         store = RedisCounterStore(client, settings.topics.frames_partitions)
         try:
             await _work(settings, store, retrying, telemetry, health, stop)
         except FrameHeld as held:
             await stay_down(held, store, retrying, telemetry, health, stop)
+        except LostWrites:
+            await note_rollback(client, known)
+            raise
     except (KafkaRefused, KafkaUnavailable) as error:
         raise Refused(str(error)) from error
     finally:

@@ -198,6 +198,7 @@ class PartitionApplier:
         if folded.oldest_duplicate_s is not None:
             self._telemetry.observe("tidemark_duplicate_age_seconds", folded.oldest_duplicate_s)
         if folded.saturated:
+            self._telemetry.count("tidemark_saturated_counters_total", folded.saturated)
             self._log.error("counters_saturated", counters=folded.saturated, first=request.first, last=request.last)
 
     async def _load(self) -> _View:

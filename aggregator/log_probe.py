@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any, Final
 
+import structlog
 from aiokafka import TopicPartition
 
 from aggregator.errors import GapInLog, LogDiverged
@@ -86,6 +87,9 @@ class LogProbe:
         begin, end = bounds
         applied = state.applied_offset
         if begin > applied + 1:
+            structlog.get_logger().error(
+                "unrecoverable_gap", partition=partition, first_offset=begin, applied_offset=applied
+            )
             raise Refused(
                 f"unrecoverable_gap: partition {partition} of {self._topic} begins at offset {begin}, but only frames"
                 f" up to {applied} are applied: those between are gone. Restore a younger backup of Redis, or run"

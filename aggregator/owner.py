@@ -113,6 +113,7 @@ class Owner:
         await _end(tasks)
         # The one feeder of all partitions may wait for room in a queue that nobody empties now.
         for applier in appliers:
+            self._telemetry.forget("tidemark_applied_offset", partition=applier.partition)
             await applier.queue.release()
 
     async def offer(
@@ -194,6 +195,8 @@ class Owner:
         task = asyncio.create_task(applier.run(), name=f"partition-{partition}")
         task.add_done_callback(lambda ended: self._ended(ended, applier))
         self._appliers[partition] = applier
+        if state.applied_offset > NOTHING_APPLIED:
+            self._telemetry.set("tidemark_applied_offset", state.applied_offset, partition=partition)
         self._tasks[partition] = task
         self._latest[partition] = state.applied_offset
 
@@ -241,8 +244,8 @@ class Owner:
         if log_begin and not self._settings.aggregator.allow_rebuild:
             raise Refused(
                 f"Redis holds nothing of partition {partition}, and its frames begin at offset {log_begin}: older"
-                " usage cannot be counted again. Restore a backup of Redis, or start with"
-                " aggregator.allow_rebuild = true to count from there"
+                " usage cannot be counted again. Restore a backup of Redis, or start with --allow-rebuild"
+                " (aggregator.allow_rebuild = true) to count from there"
             )
         if log_end > log_begin:
             self._log.warning(

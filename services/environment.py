@@ -30,6 +30,11 @@ def adopt(variables: Mapping[str, str]) -> None:
         os.environ.setdefault(name, value)
 
 
+def insist(variables: Mapping[str, str]) -> None:
+    """Give this process these variables, whatever it has."""
+    os.environ.update(variables)
+
+
 def child_environment(settings: Settings) -> dict[str, str]:
     """Return the environment in which a child runs with exactly these settings, from the code that runs here."""
     inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}

@@ -3,6 +3,7 @@
 Layout, with `{tag}` the hash tag of the organization's partition and `e1` the epoch::
 
     tm:partitions                               string  P of the deployment, set once
+    tm:rollbacks                                string  times that Redis lost writes (services.redis_rollbacks)
     tm:api-keys                                 hash  API keys (services.api_keys): SHA-256 -> the rest, as JSON
     tm:rates:{WHOSE}, tm:rates:{WHOSE}/-1       string  requests in this window and the last (services.redis_rates)
     tm:{tag}:state                              hash  progress of the partition (services.counters.PartitionState)
@@ -41,6 +42,7 @@ from services.windows import Window, day_of_month, month_of_day
 
 PREFIX: Final = "tm:"
 PARTITIONS_KEY: Final = f"{PREFIX}partitions"
+ROLLBACKS_KEY: Final = f"{PREFIX}rollbacks"
 API_KEYS_KEY: Final = f"{PREFIX}api-keys"
 RATES_PREFIX: Final = f"{PREFIX}rates"
 """Without a colon: the library of rate limits puts one behind it."""

@@ -1,7 +1,7 @@
 """What is checked of the Redis server before anything is counted on it."""
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from services.counters import StoreRefused
 from services.keyspace import PARTITIONS_KEY
@@ -51,7 +51,8 @@ async def eviction_policy(client: Redis) -> str | None:
             answer = await client.config_get("maxmemory-policy")
             policy: object = {_text(name): _text(value) for name, value in answer.items()}.get("maxmemory-policy")
         except ResponseError as error:
-            if not str(error).startswith(("unknown command", "NOPERM", "no permissions")):
+            # Renamed away, or forbidden by an ACL.
+            if not isinstance(error, NoPermissionError) and not str(error).startswith("unknown command"):
                 raise
             policy = (await client.info("memory")).get("maxmemory_policy")
     return None if policy is None else _text(policy)

@@ -41,6 +41,11 @@ _PASSING_ANSWER = re.compile(
 )
 """At the start; in Redis 6.2 what a script was answered stands behind its place: `…_script: 12: -READONLY …`."""
 
+STRANGER = (
+    "somebody else writes under Tidemark's keys; stop that, and restore a backup of Redis or run `tidemark rebuild`"
+)
+_ANOTHER_TYPE = re.compile(r"(?:^|: )-?WRONGTYPE\b")
+
 
 _HUNG_UP = "the handler is closed"
 
@@ -57,6 +62,8 @@ def translated() -> Iterator[None]:
     except ResponseError as error:
         if _PASSING_ANSWER.search(str(error)):
             raise StoreUnavailable(f"Redis cannot do it now: {error}") from error
+        if _ANOTHER_TYPE.search(str(error)):
+            raise StoreRefused(f"Redis holds another type of value under a key of Tidemark's: {STRANGER}") from error
         raise StoreRefused(f"Redis refused a command: {error}") from error
     except RedisError as error:
         raise StoreRefused(f"Redis failed: {error}") from error

@@ -25,7 +25,7 @@ from services.counters import (
 from services.identifiers import Epoch, FrameOffset, PartitionId
 from services.keyspace import PREFIX, state_key, tags
 from services.partition_state import read_state, write_progress, write_state
-from services.redis_client import translated
+from services.redis_client import STRANGER, translated
 
 GROUP_ARGUMENTS_MAX = 4_000
 """Arguments after the key in one group: Lua's `unpack` fails near 8,000 values."""
@@ -113,6 +113,11 @@ class RedisCounterStore:
                 return Gap(FrameOffset(int(applied)))
             case [b"EPOCH", epoch]:
                 return WrongEpoch(Epoch(int(epoch)) if epoch else None)
+            case [b"TYPE", key]:
+                raise StoreRefused(
+                    f"{key.decode()} in Redis is of another type than Tidemark's: {STRANGER}; of the frames from"
+                    f" {request.first} to {request.last} nothing was applied"
+                )
             case _:
                 raise StoreRefused(f"the apply script answered {answer!r}; another version of it is loaded")
 

@@ -113,7 +113,14 @@ METRICS: Final = (
     ),
     _counter("tidemark_store_retries_total", "Calls to Redis that were made again because it was away."),
     _counter("tidemark_kafka_retries_total", "Calls to Kafka that were made again because it was away."),
-    _counter("tidemark_redis_rollbacks_total", "Times that Redis was found to have lost acknowledged writes."),
+    _counter(
+        "tidemark_saturated_counters_total",
+        "Counters that a run of frames would have brought beyond 2^53 - 1, where they stay: their sums are too low.",
+    ),
+    _counter(
+        "tidemark_redis_rollbacks_total",
+        "Times that Redis was found to have lost acknowledged writes: the deployment's, as known at a worker's start.",
+    ),
     _counter("tidemark_api_requests_total", "Requests answered, by route template and status.", "route", "status"),
     _histogram("tidemark_api_seconds", "Time to answer a request, by route template.", _CALL_SECONDS, "route"),
     _counter("tidemark_api_timeouts_total", "Requests answered with 503 because their time was over.", "route"),

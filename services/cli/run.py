@@ -7,6 +7,7 @@ from typing import Annotated, Final, cast
 
 import typer
 
+from services.environment import insist
 from services.settings import DEVELOPMENT_SECRET, Settings, WrongSettings, load_settings
 from services.token_keys import accepts_secret
 
@@ -32,6 +33,13 @@ def run(
     development: Annotated[
         bool, typer.Option("--development", help="Accept the secrets that everybody knows; never in production.")
     ] = False,
+    allow_rebuild: Annotated[
+        bool,
+        typer.Option(
+            "--allow-rebuild",
+            help="Aggregator: on an empty Redis, begin although the start of the frames is gone.",
+        ),
+    ] = False,
 ) -> None:
     """Run one role until SIGTERM or Ctrl-C; as many processes as you like of each.
 
@@ -40,6 +48,8 @@ def run(
 
     Example: `TIDEMARK_EVENTS__IDENTITY_SECRET=… TIDEMARK_CONFIG=tidemark.toml tidemark run ingest`
     """
+    if allow_rebuild:
+        insist({"TIDEMARK_AGGREGATOR__ALLOW_REBUILD": "true"})
     settings = load_settings()
     if not development:
         refuse_known_secrets(role, settings)

@@ -9,9 +9,10 @@
 --            sets     {{key, integer, ...}, ...}       to add
 --            living   {{key, field, value, ...}, ...}  hashes that live as long as the sets
 --            lifetime seconds from now that sets and living hashes are kept; 0 for ever
--- answer   {'APPLIED'} | {'DUP', cur} | {'GAP', cur} | {'EPOCH', epoch or ''}
--- Everything it writes was read, and so type-checked, at the same epoch and cur (read.lua): no write can fail
--- halfway but for lack of memory, which Redis refuses before a script's first write.
+-- answer   {'APPLIED'} | {'DUP', cur} | {'GAP', cur} | {'EPOCH', epoch or ''} | {'TYPE', key}
+-- Redis does not roll back, so no write may fail halfway. What the caller knows of a key may be older than what a
+-- stranger wrote there, so every type is looked at first (a quarter of a µs each); lack of memory, too few replicas
+-- and a demotion Redis refuses before a script's first write.
 local state = redis.call('HMGET', KEYS[1], 'epoch', 'cur')
 if state[1] ~= ARGV[1] then
   return {'EPOCH', state[1] or ''}
@@ -25,6 +26,17 @@ if first > cur + 1 then
 end
 local run = cmsgpack.unpack(ARGV[4])
 local lifetime = run[6]
+local function of_another_type(size, groups)
+  for _, group in ipairs(groups) do
+    if type(redis.pcall(size, group[1])) ~= 'number' then
+      return group[1]
+    end
+  end
+end
+local key = of_another_type('HLEN', run[2]) or of_another_type('SCARD', run[4]) or of_another_type('HLEN', run[5])
+if key then
+  return {'TYPE', key}
+end
 for at = 1, #run[1], 4000 do
   redis.call('HSET', KEYS[1], unpack(run[1], at, math.min(at + 3999, #run[1])))
 end

@@ -223,7 +223,7 @@ async def test_redis_holding_something_else_is_refused_before_any_write(redis_ur
     store = RedisCounterStore(client, PARTITIONS)
     await store.begin(PARTITION, BEGUN)
     await client.set(f"{PREFIX}h:acme/1", "a string")
-    with pytest.raises(StoreRefused, match="WRONGTYPE"):
+    with pytest.raises(StoreRefused, match="another type of value under a key of Tidemark's"):
         await store.read(PARTITION, ReadRequest(fields=[[f"{PREFIX}h:acme/1", "0"]]))
     await client.aclose()
 

@@ -109,7 +109,7 @@ class FailedOver:
         self.applied.append(self._cur(self._primary))
         self._replica.replicaof("NO", "ONE")
         self.applied.append(self._cur(self._replica))
-        self._proxy.switch(self._port)
+        self._proxy.retarget(self._port)
 
     def _is_synchronous(self) -> bool:
         up = self._replica.info("replication").get("master_link_status") == "up"

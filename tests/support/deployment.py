@@ -4,7 +4,7 @@ import asyncio
 import json
 import subprocess
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -64,16 +64,20 @@ class Deployment:
         restarts: bool = True,
         variables: Mapping[str, str] | None = None,
         environment: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
     ) -> Worker:
         """Return one more process of a role, not started.
 
         Args:
             variables: `group__name` to value, of this one alone and in all its runs, such as another Redis address.
             environment: variables that are no settings, such as PYTHONPATH.
+            options: of `tidemark run`.
         """
         named = {f"TIDEMARK_{name.upper()}": value for name, value in (variables or {}).items()}
         named |= environment or {}
-        worker = Worker(role, len(self.workers), self.directory, self.variables | named, restarts=restarts)
+        worker = Worker(
+            role, len(self.workers), self.directory, self.variables | named, restarts=restarts, options=options
+        )
         self.workers.append(worker)
         return worker
 

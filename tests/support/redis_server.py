@@ -1,7 +1,10 @@
 """A real Redis or Valkey as a child process, with the durability that Tidemark asks for."""
 
+import os
 import shutil
+import signal
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -37,21 +40,27 @@ def bundled_valkey() -> Path | None:
 class RedisServer:
     """One server with a directory and a port of its own; `start` after `stop` or `kill` takes both up again."""
 
-    def __init__(self, program: Path, directory: Path, port: int) -> None:
+    def __init__(self, program: Path, directory: Path, port: int, arguments: Sequence[str] = ()) -> None:
         self.program = program
         self.directory = directory
         self.port = port
+        self.arguments = list(arguments)
+        self._copies = 0
         self._child: ChildProcess | None = None
         self._owns_directory = False
 
     @classmethod
-    def start_new(cls, program: Path | None = None) -> Self:
-        """Start one in a new temporary directory, which `close` (or the end of `with`) removes."""
+    def start_new(cls, program: Path | None = None, arguments: Sequence[str] = ()) -> Self:
+        """Start one in a new temporary directory, which `close` (or the end of `with`) removes.
+
+        Args:
+            arguments: `--name`, `value`, … of its configuration, above those of `DURABILITY`.
+        """
         program = program or installed_redis() or bundled_valkey()
         if program is None:
             raise ServerDidNotStart("no redis-server or valkey-server on the PATH: apt-get install redis-server")
         for attempt in range(1, _ATTEMPTS + 1):
-            server = cls(program, Path(tempfile.mkdtemp(prefix="tidemark-redis-")), free_ports(1)[0])
+            server = cls(program, Path(tempfile.mkdtemp(prefix="tidemark-redis-")), free_ports(1)[0], arguments)
             server._owns_directory = True
             try:
                 server.start()
@@ -86,7 +95,7 @@ class RedisServer:
 
     def _arguments(self) -> list[str | Path]:
         place = ["--bind", LOOPBACK, "--port", str(self.port), "--dir", str(self.directory)]
-        return [self.program, *place, *DURABILITY]
+        return [self.program, *place, *DURABILITY, *self.arguments]
 
     def _ready(self) -> bool:
         return listens(self.pid, self.port) and redis_answers(LOOPBACK, self.port)
@@ -98,6 +107,34 @@ class RedisServer:
     def kill(self) -> None:
         if self._child is not None:
             self._child.kill()
+
+    def freeze(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def copy_files(self) -> Path:
+        """Copy the append-only files as they stand, as a backup or a snapshot of the disk would."""
+        self._copies += 1
+        copy = self.directory / "copies" / str(self._copies)
+        copy.mkdir(parents=True)
+        for each in self._append_only():
+            (shutil.copytree if each.is_dir() else shutil.copy)(each, copy / each.name)
+        return copy
+
+    def restore_files(self, copy: Path) -> None:
+        """Put a copy in the place of the append-only files; the server must not run."""
+        for each in self._append_only():
+            if each.is_dir():
+                shutil.rmtree(each)
+            else:
+                each.unlink()
+        shutil.copytree(copy, self.directory, dirs_exist_ok=True)
+
+    def _append_only(self) -> list[Path]:
+        """One directory since Redis 7, one file before."""
+        return list(self.directory.glob("appendonly*"))
 
     def close(self) -> None:
         """Stop it, and remove the directory where it was made for it."""

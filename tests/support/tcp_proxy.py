@@ -89,20 +89,16 @@ class TcpProxy:
         """
         self._call(self._set_drop_from(matches))
 
-    def switch(self, port: int) -> None:
+    def retarget(self, port: int) -> None:
         """Send new connections to a server on another port, and end the old ones with RST. `then` may call it."""
         if threading.current_thread() is self._thread:
-            self._switch(port)
+            self._retarget(port)
         else:
-            self._call(self._switch_soon(port))
+            self._call(self._retarget_soon(port))
 
     def restore(self) -> None:
         """Pass everything on again, and listen again after `refuse`."""
         self._call(self._restore())
-
-    def retarget(self, port: int) -> None:
-        """Pass new connections on to another server's port; `reset` ends the old ones."""
-        self._target = (self._target[0], port)
 
     def reset(self) -> None:
         """End every connection with RST; new ones are taken."""
@@ -176,10 +172,10 @@ class TcpProxy:
     async def _set_drop_from(self, matches: Callable[[bytes], bool]) -> None:
         self._drop_from = matches
 
-    async def _switch_soon(self, port: int) -> None:
-        self._switch(port)
+    async def _retarget_soon(self, port: int) -> None:
+        self._retarget(port)
 
-    def _switch(self, port: int) -> None:
+    def _retarget(self, port: int) -> None:
         self._target = (self._target[0], port)
         for pair in list(self._pairs):
             _abort(pair)

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,15 +38,24 @@ class Worker:
         role: `ingest`, `aggregator` or `api`.
         variables: `TIDEMARK_*` of every run.
         restarts: whether what ends is started again.
+        options: of `tidemark run`, in every run.
     """
 
     def __init__(
-        self, role: str, number: int, directory: Path, variables: Mapping[str, str], *, restarts: bool = True
+        self,
+        role: str,
+        number: int,
+        directory: Path,
+        variables: Mapping[str, str],
+        *,
+        restarts: bool = True,
+        options: Sequence[str] = (),
     ) -> None:
         self.role = role
         self.name = f"{role}-{number}"
         self.log = directory / f"{self.name}.log"
         self.restarts = restarts
+        self._options = list(options)
         self.exits: list[Exit] = []
         self.pids: list[int] = []
         self._address_file = directory / f"{self.name}.address"
@@ -131,6 +140,13 @@ class Worker:
             return sum(values) if values else None
         return None
 
+    def waits_for(self) -> str:
+        """What /readyz says is missing; empty when nothing is, or it cannot be asked."""
+        with suppress(httpx.HTTPError, OSError):
+            answer = httpx.get(f"http://{self._address()}/readyz", timeout=HTTP_SECONDS)
+            return "" if answer.status_code == 200 else answer.text
+        return ""
+
     def written(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
@@ -150,7 +166,7 @@ class Worker:
         self._address_file.unlink(missing_ok=True)
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                role_command(self.role),
+                [*role_command(self.role), *self._options],
                 cwd=ROOT,
                 env=clean_environment(self._variables | named),
                 stdin=subprocess.DEVNULL,

@@ -1,0 +1,59 @@
+"""A key that somebody else wrote is found before a run's first write, whichever of the run's keys it is."""
+
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from services.counters import NOTHING_APPLIED, Applied, ApplyRequest, PartitionState, StoreRefused
+from services.identifiers import Epoch, FrameId, FrameOffset, PartitionId
+from services.keyspace import epoch_prefix, tags
+from services.redis_client import connect
+from services.redis_counters import RedisCounterStore
+from services.settings import RedisSettings
+
+pytestmark = pytest.mark.contract
+
+PARTITION = PartitionId(0)
+PREFIX = epoch_prefix(tags(1)[PARTITION], Epoch(1))
+HASHES = [f"{PREFIX}h:acme/1", f"{PREFIX}d:acme/1"]
+SETS = [f"{PREFIX}x:1/0/0", f"{PREFIX}x:1/0/1"]
+LIVING = f"{PREFIX}x:1"
+RUN = ApplyRequest(
+    epoch=Epoch(1),
+    first=FrameOffset(0),
+    last=FrameOffset(0),
+    frame_id=FrameId(7),
+    hashes=[[key, "0", b"\x01\x01"] for key in HASHES],
+    hash_expiry_s=[0, 0],
+    sets=[[key, "5"] for key in SETS],
+    living_hashes=[[LIVING, "0", "16:3"]],
+)
+
+
+@pytest.fixture
+async def client(redis_url: str) -> AsyncIterator[Redis]:
+    client = connect(RedisSettings(url=redis_url))
+    yield client
+    await client.aclose()
+
+
+async def whole(client: Redis) -> dict[bytes, bytes | None]:
+    return {key: await client.dump(key) async for key in client.scan_iter()}
+
+
+@pytest.mark.parametrize("key", [*HASHES, *SETS, LIVING])
+async def test_a_run_with_a_key_of_another_type_changes_nothing(client: Redis, key: str) -> None:
+    store = RedisCounterStore(client, 1)
+    await store.begin(
+        PARTITION,
+        PartitionState(epoch=Epoch(1), applied_offset=NOTHING_APPLIED, frame_id=None, partitions=1, fingerprint="f"),
+    )
+    await client.set(key, "a stranger's")
+    before = await whole(client)
+    with pytest.raises(StoreRefused, match=re.escape(key) + " in Redis is of another type"):
+        await store.apply(PARTITION, RUN)
+    assert await whole(client) == before
+    await client.delete(key)
+    assert await store.apply(PARTITION, RUN) == Applied()
