@@ -87,8 +87,11 @@ class MemorySampler:
         while not self._stop.wait(EVERY_SECONDS):
             now_s = monotonic_s()
             for worker in list(self._workers):
+                if not worker.pids:  # about to start
+                    continue
                 with suppress(OSError, IndexError):  # it ended just now
-                    pid, rss = worker.pid, resident_bytes(worker.pid)
+                    pid = worker.pids[-1]
+                    rss = resident_bytes(pid)
                     if not rss:  # it ended, and nobody has asked yet how
                         continue
                     age_s = now_s - seen_s.setdefault(pid, now_s)
