@@ -96,10 +96,6 @@ class TcpProxy:
         """End every connection with RST and refuse new ones, until `restore`."""
         self._call(self._refuse())
 
-    def retarget(self, port: int) -> None:
-        """Pass new connections on to another port of the same host, and end the old ones with RST."""
-        self._call(self._retarget(port))
-
     def cut_reply(self, matches: Callable[[bytes], bool], *, then: Callable[[], None] = lambda: None) -> None:
         """Of the next request that matches, pass the request on, drop the reply, and close both connections.
 
@@ -151,10 +147,6 @@ class TcpProxy:
     async def _reset(self) -> None:
         for pair in list(self._pairs):
             _abort(pair)
-
-    async def _retarget(self, port: int) -> None:
-        self._target = (self._target[0], port)
-        await self._reset()
 
     async def _refuse(self) -> None:
         if self._server is not None:
