@@ -43,6 +43,11 @@ class RedisPair:
         with client(self.replica) as asked:
             asked.replicaof("no", "one")
 
+    def lead_to_replica(self, front: TcpProxy) -> None:
+        """Let the clients of a proxy find the replica where the primary was."""
+        front.retarget(self.replica.port)
+        front.reset()
+
     def demote(self) -> None:
         """Make the old primary a replica of the new one, as it is done once both can be reached."""
         with client(self.primary) as asked:

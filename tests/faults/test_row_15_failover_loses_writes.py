@@ -45,7 +45,7 @@ def test_what_a_failover_lost_is_applied_again(deploy: Callable[..., Deployment]
         pair.promote()
         kept = applied_on(pair.replica, tags(PARTITIONS))
         assert all(offset > held + 1 for offset, held in zip(committed(deployment), kept, strict=True))
-        front.retarget(pair.replica.port)
+        pair.lead_to_replica(front)
         died = aggregator.await_exit()
         assert (died.code, LOST_WRITES in died.last_line) == (REFUSED, True), died
         aggregator.await_ready()

@@ -62,7 +62,7 @@ def test_what_the_old_primary_took_is_applied_again_and_bounded(
         configure(pair, "min-replicas-to-write", 0)
         pair.link.drop()
         pair.promote()
-        moved_on.retarget(pair.replica.port)
+        pair.lead_to_replica(moved_on)
         mine = sorted(owned(one))
 
         def is_split() -> bool:
@@ -74,7 +74,7 @@ def test_what_the_old_primary_took_is_applied_again_and_bounded(
         died = one.await_exit()
         assert (died.code, LOST_WRITES in died.last_line) == (REFUSED, True), died
         await_waits_for(one, READ_ONLY)
-        left_behind.retarget(pair.replica.port)
+        pair.lead_to_replica(left_behind)
         one.await_ready()
     assert_right(deployment, publisher.published)
 
