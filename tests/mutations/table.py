@@ -124,8 +124,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         name="08-exception-swallowed-in-the-agent",
-        breaks="the agent logs an exception and goes on with the next frame",
-        guard="the owner of the partitions ends the worker before the exception reaches the agent",
+        breaks="the agent's applier logs an exception and goes on with the next frame",
         catches=(
             Catch(
                 test="tests/faults/test_agent_fails.py::test_a_record_that_is_no_frame_ends_the_aggregator",
