@@ -23,6 +23,9 @@ EVENTS = 1_000
 """For each of the deaths."""
 
 RATE = 2_000
+SESSION_SECONDS = 3
+"""After which the partitions of one that died are given to the next run."""
+
 SIGKILLED = -9
 REPLICA_SECONDS = 20
 
@@ -42,7 +45,7 @@ def publish(deployment: Deployment, planned: list[Planned]) -> list[Published]:
 def test_an_aggregator_that_dies_around_an_apply_counts_every_frame_once(
     deploy: Callable[..., Deployment], proxy: TcpProxy
 ) -> None:
-    deployment = deploy()
+    deployment = deploy(aggregator__session_timeout=f"{SESSION_SECONDS}s")
     deployment.start("ingest")
     load = iter(seeded_load(4, 5 * EVENTS, 4))
     chunks = [[planned for planned, _ in zip(load, range(EVENTS), strict=False)] for _ in range(5)]

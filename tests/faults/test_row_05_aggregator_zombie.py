@@ -1,5 +1,6 @@
 """Row 5: an aggregator that was thought dead goes on beside its successor; the script lets one of them count."""
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -15,14 +16,16 @@ from tests.support.tcp_proxy import TcpProxy
 
 pytestmark = [pytest.mark.faults, pytest.mark.guarantee]
 
-EVENTS = 6_000
+EVENTS = 5_000
+SESSION_SECONDS = 3
 RATE = 500
+FROZEN_SECONDS = 20
 
 
 def test_an_aggregator_that_thaws_beside_its_successor_counts_nothing_twice(
     deploy: Callable[..., Deployment], redis: RedisServer
 ) -> None:
-    deployment = deploy()
+    deployment = deploy(aggregator__session_timeout=f"{SESSION_SECONDS}s")
     with TcpProxy(redis.port) as proxy:
         zombie = deployment.worker("aggregator", variables={"redis__url": f"redis://{proxy.address}/0"})
         zombie.start()
@@ -30,23 +33,24 @@ def test_an_aggregator_that_thaws_beside_its_successor_counts_nothing_twice(
         deployment.start("ingest")
         with Publisher(deployment.settings, seeded_load(5, EVENTS, 4), rate=RATE) as publisher:
             publisher.await_count(EVENTS // 6)
-            held: list[list[int]] = []
+            frozen = threading.Event()
 
             def freeze(chunk: bytes) -> bool:
                 if not applies_events(chunk):
                     return False
                 zombie.freeze()
-                held.append(deployment.applied())
+                frozen.set()
                 return True
 
             # Its last apply is on the way, and arrives long after its partitions have another owner.
             proxy.drop_from(freeze)
-            await_condition(lambda: bool(held), "an apply is held in the network", seconds=20)
+            assert frozen.wait(FROZEN_SECONDS), "no apply was held in the network"
+            held = deployment.applied()
             successor = deployment.worker("aggregator")
             successor.start()
             successor.await_ready()
             await_condition(
-                lambda: all(now > then for now, then in zip(deployment.applied(), held[0], strict=True)),
+                lambda: all(now > then for now, then in zip(deployment.applied(), held, strict=True)),
                 f"the successor goes on with every partition:\n{successor.tail()}",
                 seconds=30,
             )
