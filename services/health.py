@@ -14,6 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from services.clock import monotonic_s
 from services.telemetry import Telemetry
 
@@ -103,12 +105,16 @@ class HealthServer:
     @contextmanager
     def awaiting(self, part: str, why: str) -> Iterator[None]:
         """Call a part missing when the block takes longer than `SILENT_AFTER_S`, and there when it ended well."""
-        late = asyncio.get_running_loop().call_later(SILENT_AFTER_S, self.not_ready, part, why)
+        late = asyncio.get_running_loop().call_later(SILENT_AFTER_S, self._is_silent, part, why)
         try:
             yield
         finally:
             late.cancel()
         self.ready(part)
+
+    def _is_silent(self, part: str, why: str) -> None:
+        self.not_ready(part, why)
+        structlog.get_logger().warning("not_ready", part=part, why=why)
 
     def page(self, path: str) -> Page:
         """Return what a GET of the path answers."""
