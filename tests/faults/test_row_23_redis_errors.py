@@ -7,6 +7,7 @@ from hashlib import sha1
 from importlib.resources import files
 
 import pytest
+from redis import Redis
 from redis.exceptions import RedisError
 
 from tests.faults.redis_states import (
@@ -24,6 +25,8 @@ from tests.support.redis_server import RedisServer
 pytestmark = [pytest.mark.faults, pytest.mark.guarantee, pytest.mark.timeout(240)]
 
 SCRIPT = sha1(files("services").joinpath("lua", "apply.lua").read_bytes(), usedforsecurity=False).hexdigest()
+SLOWLY = ["--key-load-delay", "20000", "--loading-process-events-interval-bytes", "1024"]
+"""20 ms a key, and answers meanwhile: longer than the longest pause of a worker's retries."""
 ENDLESS = "while true do end"
 NOBODY = 1
 """A port where nothing listens."""
@@ -72,15 +75,24 @@ def silent(redis: RedisServer) -> Iterator[None]:
 
 @contextmanager
 def loading(redis: RedisServer) -> Iterator[None]:
-    """The server starts and reads its file slowly."""
+    """The server starts and reads its file slowly, for as long as it takes to be noticed."""
+    with client(redis) as asked:
+        # One snapshot of all keys: between commands of an append-only file Redis answers every 1,024th time only.
+        asked.bgrewriteaof()
+        await_condition(lambda: not is_rewriting(asked), "the file is rewritten", seconds=20)
     redis.kill()
-    redis.arguments = ["--key-load-delay", "300"]
+    redis.arguments = SLOWLY
     starting = threading.Thread(target=redis.start, name="slow start")
     starting.start()
     yield
     with client(redis) as asked:
         asked.config_set("key-load-delay", 0)
     starting.join()
+
+
+def is_rewriting(asked: Redis) -> bool:
+    held = asked.info("persistence")
+    return bool(held["aof_rewrite_in_progress"] or held["aof_rewrite_scheduled"])
 
 
 Fault = Callable[[RedisServer], AbstractContextManager[None]]
