@@ -16,7 +16,7 @@ from tests.support.worker import Worker
 
 pytestmark = [pytest.mark.faults, pytest.mark.guarantee]
 
-EVENTS = 2_000
+EVENTS = 8_000
 SMALL_POLLS = "40"
 """So many records a poll: the frozen worker holds many fetched ones that it has yet to send."""
 
