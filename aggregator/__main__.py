@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import structlog
 
-from aggregator.app import GROUP, build_app
+from aggregator.app import GROUP, build_app, check_times
 from aggregator.errors import FrameHeld, LostWrites
 from aggregator.holding import stay_down
 from aggregator.log_probe import LogProbe
@@ -34,6 +34,7 @@ def main() -> int:
     logging.getLogger("faust").setLevel(logging.WARNING)
     try:
         settings = load_settings()
+        check_times(settings)
     except WrongSettings as error:
         sys.stderr.write(f"{error}\n")
         return Exit.WRONG_SETTINGS

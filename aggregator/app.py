@@ -20,9 +20,23 @@ from aggregator.faust_transport import PositioningTransport
 from aggregator.owner import Owner
 from services.identifiers import FrameOffset, PartitionId
 from services.kafka import ssl_context
-from services.settings import KafkaSettings, Settings
+from services.settings import KafkaSettings, Settings, WrongSettings, write_duration
 
 GROUP = "tidemark-aggregator"
+
+
+def check_times(settings: Settings) -> None:
+    """Check that a request to Kafka may take as long as a session: joining the group does.
+
+    Raises:
+        WrongSettings: it may not; Faust would end with a traceback.
+    """
+    request_s, session_s = settings.kafka.request_timeout, settings.aggregator.session_timeout
+    if request_s < session_s:
+        raise WrongSettings(
+            f"TIDEMARK_KAFKA__REQUEST_TIMEOUT ({write_duration(request_s)}) must not lie below"
+            f" TIDEMARK_AGGREGATOR__SESSION_TIMEOUT ({write_duration(session_s)})"
+        )
 
 
 def build_app(settings: Settings, owner: Owner) -> faust.App:

@@ -11,6 +11,9 @@ from services.keyspace import FIELDS_MAX
 from services.metrics_contract import PRODUCTS
 from services.windows import HOURS_PER_DAY, Window
 
+EXPIRY_MAX_S: Final = 2**43
+"""Some 280,000 years; what Redis takes in milliseconds is far above."""
+
 _FIELD_NAMES: Final = [str(number).encode() for number in range(FIELDS_MAX)]
 
 
@@ -102,5 +105,6 @@ def expiry_s(window: Window, periods: Sequence[int], keep_s: float | None) -> li
         return [0] * len(periods)
     ends = np.array(periods, dtype=np.int64) + 1
     days = ends if window is Window.HOUR else ends.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
-    seconds: list[int] = np.maximum(days * 86_400 + round(keep_s), 1).tolist()
+    # Redis refuses a time beyond its clock, and would in the middle of a run; no event of ingest's has one.
+    seconds: list[int] = np.clip(days * 86_400 + round(keep_s), 1, EXPIRY_MAX_S).tolist()
     return seconds

@@ -3,9 +3,9 @@ from typing import cast
 
 import pytest
 
-from aggregator.app import build_app
+from aggregator.app import build_app, check_times
 from aggregator.owner import Owner
-from services.settings import KafkaSettings, Settings
+from services.settings import AggregatorSettings, KafkaSettings, Settings, WrongSettings
 
 
 async def test_every_bootstrap_server_is_known_to_faust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -13,3 +13,10 @@ async def test_every_bootstrap_server_is_known_to_faust(tmp_path: Path, monkeypa
     settings = Settings(kafka=KafkaSettings(bootstrap_servers="one:1, two:2,three:3"))
     app = build_app(settings, cast(Owner, None))
     assert [str(url) for url in app.transport.url] == ["kafka://one:1", "kafka://two:2", "kafka://three:3"]
+
+
+def test_a_request_that_ends_before_a_session_is_refused_in_a_sentence() -> None:
+    sessions = AggregatorSettings(session_timeout=10)
+    check_times(Settings(kafka=KafkaSettings(request_timeout=10), aggregator=sessions))
+    with pytest.raises(WrongSettings, match=r"TIDEMARK_KAFKA__REQUEST_TIMEOUT \(9s\) must not lie below"):
+        check_times(Settings(kafka=KafkaSettings(request_timeout=9), aggregator=sessions))

@@ -3,6 +3,7 @@
 import pytest
 
 from aggregator.branch import Keeping, Place
+from aggregator.cells import EXPIRY_MAX_S, expiry_s
 from aggregator.dedup import periods_of, read_period
 from aggregator.folding import Fold, Folded
 from aggregator.known import Knowledge
@@ -11,6 +12,7 @@ from services.counters import NOTHING_APPLIED, Applied, PartitionState, ReadRequ
 from services.identifiers import Epoch, FrameOffset
 from services.keyspace import ids_key
 from services.memory_counters import MemoryCounterStore
+from services.windows import Window
 from tests.support.log_of_frames import FINGERPRINT, decoded
 from tests.unit.aggregator.test_fold import PARTITION, PREFIX, log_of
 
@@ -70,3 +72,8 @@ async def test_hours_about_to_end_are_given_their_end_again(before_s: int) -> No
     expiry = expiry_of_hours(await fold_two(END_S - before_s))
     assert expiry
     assert set(expiry) == {END_S}
+
+
+@pytest.mark.parametrize("window", Window)
+def test_an_absurd_period_ends_at_a_time_that_redis_takes(window: Window) -> None:
+    assert expiry_s(window, [-(10**9), 10**12], 1.0) == [1, EXPIRY_MAX_S]
