@@ -123,5 +123,5 @@ async def test_a_key_in_redis_that_cannot_be_read_is_refused_with_the_remedy(cli
             await call
     await client.delete(API_KEYS_KEY)
     await client.set(API_KEYS_KEY, "a string")
-    with pytest.raises(StoreRefused, match="WRONGTYPE"):
+    with pytest.raises(StoreRefused, match="another type of value"):
         await store.find(new.hash)
