@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
 from tests.support.pipeline import await_condition
 from tests.support.worker import Worker
@@ -56,9 +55,3 @@ def assert_patient(workers: Sequence[Worker], outage_seconds: float = 0) -> None
         allowed = int(outage_seconds // RUN_SECONDS_MIN)
         assert len(worker.exits) <= allowed, f"{worker.name}: {worker.exits}\n{worker.tail()}"
         assert all(run.seconds >= RUN_SECONDS_MIN for run in worker.exits), worker.exits
-
-
-def resident_bytes(worker: Worker) -> int:
-    """Return what a worker's process holds of real memory."""
-    pages = int(Path(f"/proc/{worker.pid}/statm").read_text().split()[1])
-    return pages * 4096

@@ -3,9 +3,7 @@
 No event comes any more, so no apply and no read tells; and the group's committed offset is ahead of `cur`.
 """
 
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -19,26 +17,23 @@ from tests.support.redis_server import RedisServer
 pytestmark = [pytest.mark.faults, pytest.mark.guarantee]
 
 EVENTS = 1_500
-FILES = "appendonlydir"
 NOTICED_SECONDS = 10
 CAUGHT_UP_SECONDS = 20
 
 
 def test_an_idle_aggregator_notices_that_redis_went_back_and_reads_on_from_there(
-    deploy: Callable[..., Deployment], redis: RedisServer, tmp_path: Path
+    deploy: Callable[..., Deployment], redis: RedisServer
 ) -> None:
     deployment = deploy()
     ingest, aggregator = deployment.start("ingest", "aggregator")
     published = publish(deployment, seed=1)
-    older = tmp_path / "older"
-    shutil.copytree(redis.directory / FILES, older)
+    older = redis.copy_files()
     published += publish(deployment, seed=2)
     assert ingest.stop() == Exit.ORDERED_STOP
     applied = deployment.applied()
 
     redis.kill()
-    shutil.rmtree(redis.directory / FILES)
-    shutil.copytree(older, redis.directory / FILES)
+    redis.restore_files(older)
     redis.start()
     went_back = aggregator.await_exit(seconds=NOTICED_SECONDS)
     assert went_back.code == Exit.REFUSED

@@ -13,11 +13,11 @@ from tests.faults.away import (
     assert_waiting_for,
     await_back,
     await_waiting,
-    resident_bytes,
 )
 from tests.faults.conftest import FULL
 from tests.faults.load import seeded_load
 from tests.faults.publisher import Publisher
+from tests.faults.soak.memory import resident_bytes
 from tests.faults.verdict import assert_right
 from tests.support.deployment import Deployment
 from tests.support.kafka_cluster import KafkaCluster
@@ -49,7 +49,7 @@ def test_the_last_numbers_are_served_and_grow_old(
     ends_s = time.monotonic() + OUTAGE_SECONDS
     await_waiting(workers)
     last = ask(deployment)
-    held = {worker.name: (worker.pid, resident_bytes(worker)) for worker in (*workers, api)}
+    held = {worker.name: (worker.pid, resident_bytes(worker.pid)) for worker in (*workers, api)}
     ages_ms = [now_ms() - to_ms(last["asOf"])]
 
     def serves_the_same() -> None:
@@ -64,7 +64,7 @@ def test_the_last_numbers_are_served_and_grow_old(
     for worker in (*workers, api):
         pid, before = held[worker.name]
         if worker.pid == pid:
-            after = resident_bytes(worker)
+            after = resident_bytes(worker.pid)
             assert after <= before * GROWTH_MAX, f"{worker.name} grew from {before} to {after} bytes"
             tell(f"no broker for {OUTAGE_SECONDS} s: {worker.name} held {before / 1e6:.1f}, then {after / 1e6:.1f} MB")
     cluster.heal()
