@@ -25,9 +25,6 @@ EVENT_PARTITIONS = 4
 SETTLE_SECONDS = 60
 """In which a system that nobody disturbs any more must have caught up."""
 
-_FILES = ("appendonlydir", "appendonly.aof")
-"""Where Redis keeps its log: a directory from 7.0 on, a file before."""
-
 
 class System:
     """Every client reaches Kafka and Redis through the proxies only. Use it as a context manager."""
@@ -107,33 +104,14 @@ class System:
             await_condition(
                 lambda: not client.info("persistence")["aof_rewrite_in_progress"], "no rewrite goes on", seconds=60
             )
-        copy = Path(tempfile.mkdtemp(dir=self.directory))
-        for name in _FILES:
-            _copy(self.redis.directory / name, copy / name)
-        return copy
+        return self.redis.copy_files()
 
     def restore_redis(self, copy: Path) -> None:
         """Put a copy in the place of the append-only file of a Redis that does not run."""
-        for name in _FILES:
-            _remove(self.redis.directory / name)
-            _copy(copy / name, self.redis.directory / name)
+        self.redis.restore_files(copy)
         shutil.rmtree(copy)
 
 
 def redis_client(server: RedisServer) -> redis.Redis:
     """Return a client of a server, past any proxy; its `with` closes it."""
     return redis.Redis(host=LOOPBACK, port=server.port, socket_timeout=10)
-
-
-def _copy(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target)
-    elif source.exists():
-        shutil.copy2(source, target)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
