@@ -3,7 +3,7 @@ LOCK := .venv/bin/uv pip compile pyproject.toml --quiet --universal --python-ver
 	--generate-hashes --no-emit-index-url --no-header --no-annotate $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test fuzz faults soak mutations bench bench-api demo lock
+.PHONY: help setup check test fuzz faults soak mutations bench bench-latency bench-rest bench-api demo lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -32,8 +32,14 @@ soak: setup ## random faults for so long, then everything is compared; SEED=1 MI
 mutations: setup ## break each guarantee on purpose and see the named tests fail
 	$(PYTHON) -m tests.mutations $(ARGS)
 
-bench: setup ## the benchmark of two million events, on Apache Kafka and Redis
+bench: setup ## two million events through the pipeline, three times, beside two baselines
 	$(PYTHON) -m tests.bench $(ARGS)
+
+bench-latency: setup ## from acknowledgement to visible in the API, beside 1,000 to 50,000 events/s
+	$(PYTHON) -m tests.bench.latency $(ARGS)
+
+bench-rest: setup ## how soon `up` counts, and what idle roles use
+	$(PYTHON) -m tests.bench.rest $(ARGS)
 
 bench-api: setup ## latency of each operation of the query API beside a bare route, on Redis
 	$(PYTHON) -m tests.bench.api $(ARGS)

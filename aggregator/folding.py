@@ -11,10 +11,11 @@ import numpy as np
 
 from aggregator.branch import Branch, Place
 from aggregator.cells import expiry_s
-from aggregator.dedup import Generation, Mask, Periods, additions, copies, lookup
+from aggregator.dedup import Additions, Generation, Growth, Mask, Periods, additions, copies, lookup
 from aggregator.directory import DirectoryFold
 from aggregator.ledger import places_of, rows_of, tally
 from aggregator.members import Index, members
+from aggregator.renewals import EVERY_S
 from aggregator.run import Run
 from aggregator.stored_cells import Hash, Writes, all_known
 from services.counters import ApplyRequest, ReadRequest, ReadResult
@@ -35,6 +36,8 @@ class Folded:
             without any.
         saturated: counters that reached their limit.
         changed, changed_indexes: what the worker knows of the hashes and user indexes that are written.
+        growths: what comes to the dedup index.
+        place: where the run was folded.
     """
 
     request: ApplyRequest
@@ -46,6 +49,8 @@ class Folded:
     saturated: int
     changed: Sequence[Hash]
     changed_indexes: Sequence[Index]
+    growths: Sequence[Growth]
+    place: Place
 
     def learn(self) -> None:
         """Take what was written into the worker's knowledge, once it is applied."""
@@ -55,6 +60,12 @@ class Folded:
         cells = written[indexes : indexes + len(self.changed)]
         for known, group in zip(self.changed, cells, strict=True):
             known.update(zip(group[1::2], group[2::2], strict=True))  # type: ignore[arg-type]
+        knowledge = self.place.knowledge
+        for growth in self.growths:
+            if growth.begins:
+                knowledge.ids.begin(growth.key)
+            knowledge.ids.add(growth.key, growth.ids)
+            knowledge.renewals.note(growth.key, growth.ranges, growth.renewed, self.place.now_s)
 
 
 class Fold:
@@ -67,7 +78,7 @@ class Fold:
     def __init__(self, run: Run, *, epoch: Epoch, periods: Periods, place: Place) -> None:
         self._run, self._epoch, self._periods, self._place = run, epoch, periods, place
         self._texts = [str(identity) for identity in run.identity.tolist()]
-        self._lookup = lookup(run, self._texts, periods, place.prefix)
+        self._lookup = lookup(run, self._texts, periods, place.prefix, place.knowledge.ids)
         self._branches = _branches(run, place)
         self._directory = DirectoryFold(run.directory, place.prefix)
         self._ledger_rows = rows_of(run)
@@ -111,13 +122,21 @@ class Fold:
         writes.add(ledger.write_groups(self._ledger_places, held), hashes, ends)
         writes.hashes += directory.hashes
         writes.expiry += [0] * len(directory.hashes)
-        added = additions(self._run, self._texts, live, self._periods, self._place.prefix)
+        added = additions(
+            self._run,
+            self._texts,
+            live,
+            self._periods,
+            self._place.prefix,
+            self._place.knowledge.renewals,
+            self._place.now_s,
+        )
         unchanged = np.concatenate([copied, directory.copied])
         of_directory = np.array([each.redelivered for each in self._run.directory], dtype=np.bool_)
         again = np.concatenate([self._run.redelivered, of_directory])
         redelivered = int(np.count_nonzero(unchanged & again))
         return Folded(
-            request=self._apply_request(writes, added.sets, added.hashes),
+            request=self._apply_request(writes, added),
             periods=added.periods,
             counted=int(np.count_nonzero(~unchanged)),
             duplicates=int(np.count_nonzero(unchanged)) - redelivered,
@@ -126,11 +145,11 @@ class Fold:
             saturated=writes.saturated,
             changed=writes.changed,
             changed_indexes=[index for each in ordinals for index in each.changed],
+            growths=added.growths,
+            place=self._place,
         )
 
-    def _apply_request(
-        self, writes: Writes, sets: Sequence[Sequence[str | bytes]], periods: Sequence[Sequence[str | bytes]]
-    ) -> ApplyRequest:
+    def _apply_request(self, writes: Writes, added: Additions) -> ApplyRequest:
         run, ids_s = self._run, self._place.keeping.ids_s
         return ApplyRequest(
             epoch=self._epoch,
@@ -142,9 +161,10 @@ class Fold:
             months=run.months,
             hashes=writes.hashes,
             hash_expiry_s=writes.expiry,
-            sets=sets,
-            living_hashes=periods,
-            lifetime_s=0 if ids_s is None else max(round(ids_s), 1),
+            sets=added.sets,
+            living_sets=added.living_sets,
+            living_hashes=added.hashes,
+            lifetime_s=0 if ids_s is None else max(round(ids_s), 1) + EVERY_S,
         )
 
     def _take_in(self, read: ReadResult) -> Iterator[bytes | None]:

@@ -154,6 +154,7 @@ def pack_run(request: ApplyRequest) -> bytes:
         hashes,
         expiry,
         _sliced(request.sets),
+        _sliced(request.living_sets),
         _sliced(request.living_hashes),
         request.lifetime_s,
     )

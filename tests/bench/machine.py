@@ -38,10 +38,3 @@ def running_seconds(pid: int) -> float:
     """Return the time that a process's living threads have been on a processor so far, to the nanosecond."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
-
-
-def peak_bytes(pid: int) -> int:
-    """Return the largest resident size that a living process has had."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    [kibibytes] = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
-    return int(kibibytes) * 1024

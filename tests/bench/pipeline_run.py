@@ -19,6 +19,7 @@ from tests.bench import machine, redis_memory, script_calls
 from tests.bench.role_process import RoleProcess
 from tests.support import servers
 from tests.support.pipeline import TIDEMARK, clean_environment
+from tests.support.process_memory import peak_bytes
 
 POLL_SECONDS: Final = 0.02
 LIMIT_SECONDS: Final = 900
@@ -83,7 +84,7 @@ def run_pipeline(
                 before = {name: machine.cpu_seconds(pid) for name, pid in pids.items()}
                 ended = asyncio.run(_until_applied(mine, events, processes))
                 cpu_seconds = {name: machine.cpu_seconds(pid) - before[name] for name, pid in pids.items()}
-                peak_bytes = {name: machine.peak_bytes(pid) for name, pid in pids.items()}
+                peak_bytes = {name: peak_bytes(pid) for name, pid in pids.items()}
                 stages: dict[str, float] = {}
                 for each in aggregators:
                     for name, value in each.sums().items():

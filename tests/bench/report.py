@@ -82,8 +82,12 @@ def _baseline(run: BaselineRun, tidemark: float) -> dict[str, float]:
 def print_tables(found: Mapping[str, Any]) -> None:
     console = Console(width=None if Console().is_terminal else 120, highlight=False)
     runs = ", ".join(f"{rate:,}" for rate in found["eventsPerSecondOfRuns"])
-    console.print(f"[bold]{found['eventsPerSecond']:,} events/s[/], the median of {runs}: {found['events']:,} events ", end="")
-    console.print(f"end to end; {found['cellsCompared']:,} cells compared in each run, {found['cellsDifferent']} different")
+    console.print(
+        f"[bold]{found['eventsPerSecond']:,} events/s[/], the median of {runs}: {found['events']:,} events ", end=""
+    )
+    console.print(
+        f"end to end; {found['cellsCompared']:,} cells compared in each run, {found['cellsDifferent']} different"
+    )
     _print(console, "CPU seconds per million events", found["cpuSecondsPerMillionEvents"])
     _print(console, "Largest resident size, MiB", found["peakMebibytes"])
     memory = {
