@@ -186,12 +186,14 @@ async def test_keys_come_once_each_and_of_one_partition_only(store: CounterStore
     await store.begin(PARTITION, BEGUN)
     await store.apply(PARTITION, run_of(0, 0))
     keys = [key async for key in store.keys(PARTITION) if not key.endswith(":state")]
-    assert sorted(keys) == [f"{PREFIX}h:acme/1", f"{PREFIX}x:1", f"{PREFIX}x:1/0/0"]
+    assert sorted(keys) == [f"{PREFIX}h:acme/1", *(f"{PREFIX}x:1{end}" for end in ("", "/0/0", "/0/1"))]
     assert [key async for key in store.keys(PartitionId(1))] == []
 
 
 async def contents(store: CounterStore) -> object:
-    request = ReadRequest(whole=[f"{PREFIX}h:acme/1", f"{PREFIX}x:1"], members=[[f"{PREFIX}x:1/0/0", "5", "6"], [f"{PREFIX}x:1/0/1", "7"]])
+    request = ReadRequest(
+        whole=[f"{PREFIX}h:acme/1", f"{PREFIX}x:1"], members=[[f"{PREFIX}x:1/0/0", "5", "6"], [f"{PREFIX}x:1/0/1", "7"]]
+    )
     return await store.read(PARTITION, request)
 
 
