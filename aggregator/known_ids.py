@@ -30,6 +30,8 @@ class IdSet:
 
     def add(self, ids: Column) -> None:
         """Add numbers that are not in the set yet."""
+        if not len(ids):
+            return
         pieces = self._pieces
         pieces.append(np.sort(ids))
         while len(pieces) > 1 and len(pieces[-2]) < _MERGE_FROM * len(pieces[-1]):
@@ -68,7 +70,7 @@ class KnownIds:
     def add(self, key: str, ids: Column) -> None:
         """Take in what was written to a generation; nothing happens when it is not known."""
         known = self._sets.get(key)
-        if known is None or not len(ids):
+        if known is None:
             return
         known.add(ids)
         while sum(map(len, self._sets.values())) > self._max:
