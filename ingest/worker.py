@@ -113,7 +113,7 @@ class IngestWorker:
                 await asyncio.gather(sending, return_exceptions=True)
 
     async def _read(self) -> Packed:
-        for client in (self._consumer, self._producer):
+        for client in (self._consumer._client, self._producer.client):
             if (cause := why_deaf(client)) is not None:
                 raise KafkaUnavailable(f"the Kafka client no longer follows the cluster: {cause!r}") from cause
         with translated("reading events"):

@@ -7,7 +7,8 @@ then on the client waited for ever to hear who leads what, with every look at it
 
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, conn
+from aiokafka import conn
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError
 
 from services.hang_ups import is_hang_up
@@ -31,12 +32,12 @@ class NoticingConnection(conn.AIOKafkaConnection):  # type: ignore[misc]
             raise KafkaConnectionError(f"Connection at {self.host}:{self.port} broken: {error}") from error
 
 
-def why_deaf(client: AIOKafkaConsumer | AIOKafkaProducer) -> BaseException | None:
-    """Return what ended the task by which a started client follows the cluster; None while it runs.
+def why_deaf(client: AIOKafkaClient) -> BaseException | None:
+    """Return what ended the task by which a consumer's or producer's client follows the cluster; None while it runs.
 
     Without it the client never hears of a new leader or coordinator, and waits for them without a word.
     """
-    task = client._client._sync_task
+    task = client._sync_task
     if task is None or not task.done() or task.cancelled():
         return None
     return task.exception() or RuntimeError("it has returned")

@@ -84,7 +84,7 @@ class OnePoll:
 class Acknowledging:
     """A producer that acknowledges all but what is sent to `failing`, and notes what it was asked to send."""
 
-    _client = FOLLOWING
+    client = FOLLOWING
 
     def __init__(self, log: Log, failing: str | None = None, silent: str | None = None) -> None:
         self._log = log
@@ -225,7 +225,7 @@ async def test_a_client_that_no_longer_follows_the_cluster_ends_the_worker() -> 
     await asyncio.wait([task])
     log: Log = []
     producer = Acknowledging(log)
-    producer._client = SimpleNamespace(_sync_task=task)
+    producer.client = SimpleNamespace(_sync_task=task)
     with pytest.raises(KafkaUnavailable, match="no longer follows the cluster: RuntimeError\\('a surprise'\\)"):
         await work([], log, producer)
     assert not log

@@ -7,7 +7,8 @@ from typing import Any, cast
 
 import pytest
 import uvloop
-from aiokafka import AIOKafkaConsumer, conn
+from aiokafka import conn
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 
@@ -52,8 +53,8 @@ async def test_a_client_is_deaf_once_the_task_that_follows_the_cluster_has_ended
     async def fail() -> None:
         raise RuntimeError("a surprise")
 
-    def client(task: asyncio.Task[None] | None) -> AIOKafkaConsumer:
-        return cast(AIOKafkaConsumer, SimpleNamespace(_client=SimpleNamespace(_sync_task=task)))
+    def client(task: asyncio.Task[None] | None) -> AIOKafkaClient:
+        return cast(AIOKafkaClient, SimpleNamespace(_sync_task=task))
 
     following, ended = asyncio.create_task(asyncio.sleep(60)), asyncio.create_task(fail())
     await asyncio.wait([ended])
