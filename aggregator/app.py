@@ -20,6 +20,7 @@ from aggregator.faust_transport import PositioningTransport
 from aggregator.owner import Owner
 from services.identifiers import FrameOffset, PartitionId
 from services.kafka import ssl_context
+from services.kafka_connection import notice_hang_ups
 from services.settings import KafkaSettings, Settings, WrongSettings, write_duration
 
 GROUP = "tidemark-aggregator"
@@ -41,6 +42,7 @@ def check_times(settings: Settings) -> None:
 
 def build_app(settings: Settings, owner: Owner) -> faust.App:
     """Return a Faust app, not started, that feeds `owner` from the frames topic."""
+    notice_hang_ups()
     kafka = settings.kafka
     brokers = [URL(f"kafka://{address.strip()}") for address in kafka.bootstrap_servers.split(",")]
     app = faust.App(

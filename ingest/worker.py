@@ -29,6 +29,7 @@ from services.health import HealthServer
 from services.identifiers import PartitionId
 from services.identity import fingerprint, identity_hasher
 from services.kafka import KafkaRefused, KafkaUnavailable, translated
+from services.kafka_connection import why_deaf
 from services.settings import Settings
 from services.telemetry import Telemetry
 
@@ -54,6 +55,7 @@ class IngestWorker:
         self._ingest = settings.ingest
         self._topics = settings.topics
         self._consumer = consumer
+        self._producer = producer
         self._crash_points = CrashPoints(settings.testing.crash_point)
         self._sender = Sender(settings, producer, telemetry, self._crash_points)
         self._telemetry = telemetry
@@ -111,6 +113,9 @@ class IngestWorker:
                 await asyncio.gather(sending, return_exceptions=True)
 
     async def _read(self) -> Packed:
+        for client in (self._consumer._client, self._producer.client):
+            if (cause := why_deaf(client)) is not None:
+                raise KafkaUnavailable(f"the Kafka client no longer follows the cluster: {cause!r}") from cause
         with translated("reading events"):
             records = await self._consumer.getmany(
                 timeout_ms=round(self._ingest.heartbeat_interval * 1000 / 2),

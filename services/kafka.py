@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, RequestTimedOutError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from services.kafka_connection import notice_hang_ups
 from services.settings import KafkaSettings
 
 PRODUCER_BATCH_BYTES = 1_000_000
@@ -44,6 +45,7 @@ def translated(doing: str) -> Iterator[None]:
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
     """Return what every client of this deployment is built with."""
+    notice_hang_ups()
     options: dict[str, Any] = {
         "bootstrap_servers": settings.bootstrap_servers,
         "security_protocol": settings.security_protocol,

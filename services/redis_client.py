@@ -23,6 +23,7 @@ from redis.exceptions import (
 )
 
 from services.counters import StoreRefused, StoreUnavailable
+from services.hang_ups import is_hang_up
 from services.settings import RedisSettings
 
 _PASSING = (
@@ -47,9 +48,6 @@ STRANGER = (
 _ANOTHER_TYPE = re.compile(r"(?:^|: )-?WRONGTYPE\b")
 
 
-_HUNG_UP = "the handler is closed"
-
-
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn a client error into `StoreUnavailable` (may pass) or `StoreRefused` (will not)."""
@@ -68,8 +66,7 @@ def translated() -> Iterator[None]:
     except RedisError as error:
         raise StoreRefused(f"Redis failed: {error}") from error
     except RuntimeError as error:
-        # How uvloop says that the other side has hung up, when something is written before it was noticed.
-        if not str(error).endswith(_HUNG_UP):
+        if not is_hang_up(error):
             raise
         raise StoreUnavailable(f"Redis is away: {error}") from error
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -22,10 +23,14 @@ from tests.unit.ingest.good_events import TIME_MS, compact, event
 SOURCE = TopicPartition("usage.events", 0)
 DIRECTORY = TopicPartition("usage.directory", 0)
 Log = list[tuple[str, Any]]
+FOLLOWING = SimpleNamespace(_sync_task=None)
+"""Of a client that follows the cluster."""
 
 
 class OnePoll:
     """A consumer with one poll of records of each source; it sets `stop` once that is read."""
+
+    _client = FOLLOWING
 
     def __init__(self, records: Mapping[TopicPartition, Sequence[FakeRecord]], log: Log, stop: asyncio.Event) -> None:
         self._records = {tp: list(of_source) for tp, of_source in records.items()}
@@ -78,6 +83,8 @@ class OnePoll:
 
 class Acknowledging:
     """A producer that acknowledges all but what is sent to `failing`, and notes what it was asked to send."""
+
+    client = FOLLOWING
 
     def __init__(self, log: Log, failing: str | None = None, silent: str | None = None) -> None:
         self._log = log
@@ -208,3 +215,17 @@ async def test_a_commit_that_is_never_acknowledged_ends_the_worker() -> None:
     log: Log = []
     with pytest.raises(KafkaUnavailable, match="committing source offsets: not acknowledged"):
         await work(RECORDS, log, Acknowledging(log), settings(delivery_timeout="50ms"), prepare=OnePoll.silence_commits)
+
+
+async def test_a_client_that_no_longer_follows_the_cluster_ends_the_worker() -> None:
+    async def end() -> None:
+        raise RuntimeError("a surprise")
+
+    task = asyncio.create_task(end())
+    await asyncio.wait([task])
+    log: Log = []
+    producer = Acknowledging(log)
+    producer.client = SimpleNamespace(_sync_task=task)
+    with pytest.raises(KafkaUnavailable, match="no longer follows the cluster: RuntimeError\\('a surprise'\\)"):
+        await work([], log, producer)
+    assert not log
