@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from ingest.header_names import accept_any_header_name
+from ingest.lean_records import read_lean_records
 from ingest.worker import GROUP, IngestWorker
 from services.health import HealthServer, keep_beating
 from services.kafka import KafkaRefused, KafkaUnavailable, abandon_producer, make_consumer, make_producer, translated
@@ -65,6 +66,7 @@ async def _work(settings: Settings, telemetry: Telemetry, health: HealthServer, 
 
 def _consumer(settings: Settings) -> AIOKafkaConsumer:
     accept_any_header_name()
+    read_lean_records()
     session_ms = round(settings.ingest.session_timeout * 1000)
     return make_consumer(
         settings.kafka,
