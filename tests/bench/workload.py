@@ -7,22 +7,23 @@ from dataclasses import dataclass
 from services.line_keys import organization_key
 from services.publishing import UsagePublisher
 from services.settings import Settings
-from services.simulated_population import Profile
-from services.simulation import simulate
+from services.simulated_population import SHAPES, Profile, Shape
+from services.simulation import lines_of
 
 PUSH_EVERY = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """`events` of `tidemark simulate --profile bench`, the last of them at `end_ms`."""
+    """`events` as `tidemark simulate --profile bench` makes them, or of another shape, the last of them at `end_ms`."""
 
     events: int
     seed: int
     end_ms: int
+    shape: Shape = SHAPES[Profile.BENCH]
 
     def lines(self) -> Iterator[bytes]:
-        return simulate(Profile.BENCH, self.seed, self.events, self.end_ms)
+        return lines_of(self.shape, Profile.BENCH, self.seed, self.events, self.end_ms)
 
 
 async def publish_all(settings: Settings, topic: str, lines: Iterable[bytes]) -> float:
