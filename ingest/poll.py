@@ -206,7 +206,9 @@ class Gathering:
         events = [event for admitted in self._admitted for event in admitted.events]
         if not events:
             return no_rows(EVENT_COLUMNS)
-        texts = Texts(*(list(chain.from_iterable(parts)) for parts in zip(*(each.texts for each in self._admitted), strict=True)))
+        texts = Texts(
+            *(list(chain.from_iterable(parts)) for parts in zip(*(each.texts for each in self._admitted), strict=True))
+        )
         hashes = map(self._identity_hash, texts.organizations, texts.sources, texts.names)
         columns = {name: np.zeros(len(events), dtype=np.int64) for name in EVENT_COLUMNS}
         columns["organization"] = self._pointing(texts.organizations)

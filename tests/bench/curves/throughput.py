@@ -41,7 +41,9 @@ def by_call(events: int) -> Iterator[Point]:
     for items in (1_000, 2_500, 5_000, 10_000, 20_000, 50_000, 100_000):
         run = run_once(_workload(events), aggregator={"max_call_items": items})
         calls = run.stages["tidemark_events_per_call_count"]
-        yield Point(x=run.stages["tidemark_events_per_call_sum"] / calls, label=f"{items:,} items", run=run, events=events)
+        yield Point(
+            x=run.stages["tidemark_events_per_call_sum"] / calls, label=f"{items:,} items", run=run, events=events
+        )
 
 
 def by_users(events: int) -> Iterator[Point]:

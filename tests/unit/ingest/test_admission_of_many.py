@@ -117,6 +117,8 @@ def test_they_get_the_verdicts_that_each_gets_alone(
 
 def test_the_edges_of_the_age_are_in() -> None:
     edges = (TIME_MS - MAX_AHEAD_MS, TIME_MS + MAX_AGE_MS)
-    poll = [FakeRecord(offset=0, timestamp=edge + beyond, value=compact(event())) for edge in edges for beyond in (-1, 0, 1)]
+    poll = [
+        FakeRecord(offset=0, timestamp=edge + beyond, value=compact(event())) for edge in edges for beyond in (-1, 0, 1)
+    ]
     found = AdmissionOfMany(admission()).admit(poll, np.array([record.timestamp for record in poll]))
     assert found.rows.tolist() == [1, 2, 3, 4]

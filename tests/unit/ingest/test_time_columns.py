@@ -10,7 +10,6 @@ from ingest.time_columns import read_times
 from services.event_rules import WrongTime, read_time_ms
 
 
-
 def written(moment: datetime, decimals: int) -> str:
     text = moment.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
     return f"{text}.{moment.microsecond:06}000"[: 20 + decimals] + "Z" if decimals else f"{text}Z"
