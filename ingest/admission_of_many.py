@@ -132,7 +132,7 @@ class AdmissionOfMany:
         return strange
 
     def _far(self, events: Sequence[ReceivedEvent], broker_ms: Column, times_ms: Column) -> set[int]:
-        """Put the events' times into `times_ms`; return the places of those without one, or too far from the broker's."""
+        """Put the events' times into `times_ms`; return the places of those that have none, or are too far away."""
         far: set[int] = set()
         times_ms[:], read = read_times([event.time for event in events])
         for at in np.flatnonzero(~read).tolist():

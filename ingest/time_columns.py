@@ -1,7 +1,7 @@
 """Many RFC 3339 times at once, where they have the form that most producers write. Pure.
 
-`2026-08-22T08:15:30.250Z`, with any number of decimals or none, all of one length. A text in another form, or that names
-no moment, is left to the strict reader.
+`2026-08-22T08:15:30.250Z`, with any number of decimals or none, all of one length. A text in another form, or one that
+names no moment, is left to the strict reader.
 """
 
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ def read_times(texts: Sequence[str]) -> tuple[Column, Mask]:
 
     year, month, day = number(0, 1, 2, 3), number(5, 6), number(8, 9)
     hour, minute, second = number(11, 12), number(14, 15), number(17, 18)
-    decimals = [place for place in range(_POINT_AT + 1, length - 1)][:3]
+    decimals = range(_POINT_AT + 1, length - 1)[:3]
     fraction = number(*decimals) * 10 ** (3 - len(decimals))
     months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
     first_day = months.astype("datetime64[D]").astype(np.int64)

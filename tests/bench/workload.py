@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
 from services.line_keys import organization_key
 from services.publishing import UsagePublisher
 from services.settings import Settings

@@ -76,7 +76,7 @@ CURVES: Final = {
     ),
     "users-days": Curve(
         title="Redis memory of cells against users and days",
-        x="users × days",
+        x="users times days",
         y="bytes",
         of="bytes",
         points=lambda _: memory.by_users_and_days(),

@@ -16,6 +16,7 @@ from tests.bench.workload import Workload, publish_all
 from tests.support import servers
 
 BENCH = SHAPES[Profile.BENCH]
+ONE_EACH = Workers()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +76,7 @@ def _workload(events: int) -> Workload:
     return Workload(events=events, seed=11, end_ms=now_ms() // 1000 * 1000)
 
 
-def run_once(workload: Workload, workers: Workers = Workers(), **groups: dict[str, Any]) -> PipelineRun:
+def run_once(workload: Workload, workers: Workers = ONE_EACH, **groups: dict[str, Any]) -> PipelineRun:
     broker = servers.start_broker()
     try:
         with tempfile.TemporaryDirectory(prefix="tidemark-curve-") as directory:

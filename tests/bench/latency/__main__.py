@@ -86,7 +86,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="tests.bench.latency",
-        description="Milliseconds from a producer's acknowledgement until the API counts the event, beside other traffic.",
+        description="Milliseconds from a producer's acknowledgement until the API counts it, beside other traffic.",
         epilog="Exit code 1 when a p99 is above what is promised at its rate.",
     )
     parser.add_argument("--rates", type=int, nargs="+", default=RATES, help="events/s of the other traffic")

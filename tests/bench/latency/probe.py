@@ -16,7 +16,7 @@ from services.publishing import UsagePublisher
 
 ORGANIZATION: Final = "probe"
 EVERY_SECONDS: Final = 0.05
-"""Between probes, on average: the pauses are random, so that no clock of the pipeline is met always at the same place."""
+"""Between probes, on average; random, so that no clock of the pipeline is always met at the same place."""
 
 LOOK_SECONDS: Final = 0.004
 GIVE_UP_SECONDS: Final = 30.0

@@ -15,7 +15,7 @@ def written(moment: datetime, decimals: int) -> str:
     return f"{text}.{moment.microsecond:06}000"[: 20 + decimals] + "Z" if decimals else f"{text}Z"
 
 
-@given(st.lists(st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59)), max_size=20), st.integers(0, 9))
+@given(st.lists(st.datetimes(timezones=st.just(UTC)), max_size=20), st.integers(0, 9))
 def test_good_times_of_one_form_are_read(moments: list[datetime], decimals: int) -> None:
     texts = [written(moment, decimals) for moment in moments]
     times, read = read_times(texts)
@@ -46,7 +46,7 @@ def test_what_is_read_is_what_the_strict_reader_reads(texts: list[str]) -> None:
         "2026/08/22T08:00:00Z",
         "2026-08-22T08:00:00+02:00",
         "2026-08-22T08:00:0OZ",
-        "２026-08-22T08:00:00Z",
+        "\uff12026-08-22T08:00:00Z",
         "0000-08-22T08:00:00Z",
         "2026-00-22T08:00:00Z",
         "2026-13-22T08:00:00Z",
