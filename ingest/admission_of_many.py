@@ -77,7 +77,8 @@ class AdmissionOfMany:
         if stand_in is not None:
             whole = [stand_in if event is None else event for event in events] if doubtful else events
             texts = _texts(whole)
-            doubtful |= self._strange(texts) | self._far(whole, broker_ms, times_ms) | self._suspect(values, whole)
+            doubtful |= self._suspect(values, whole, doubtful)
+            doubtful |= self._strange(texts) | self._far(whole, broker_ms, times_ms)
             doubtful |= {at for at, record in enumerate(records) if record.headers and is_binary_mode(record.headers)}
             if not doubtful:
                 return AdmittedMany(
@@ -143,13 +144,13 @@ class AdmissionOfMany:
         near = (times_ms >= broker_ms - self._one.max_age_ms) & (times_ms <= broker_ms + self._one.max_ahead_ms)
         return far | set(np.flatnonzero(~near).tolist())
 
-    def _suspect(self, values: Sequence[bytes], events: Sequence[ReceivedEvent]) -> set[int]:
-        """Return the places of records that may hold a key twice, or what was ignored."""
+    def _suspect(self, values: Sequence[bytes], events: Sequence[ReceivedEvent], failed: set[int]) -> set[int]:
+        """Return the places of records, without those that failed, that may hold a key twice or what was ignored."""
         written = list(map(self._one.encode, events))
         return {
             at
             for at, (value, again) in enumerate(zip(values, written, strict=True))
-            if len(value) != len(again) and self._one.is_suspect(value, again)
+            if len(value) != len(again) and at not in failed and self._one.is_suspect(value, again)
         }
 
 
