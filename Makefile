@@ -3,7 +3,7 @@ LOCK := .venv/bin/uv pip compile pyproject.toml --quiet --universal --python-ver
 	--generate-hashes --no-emit-index-url --no-header --no-annotate $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test fuzz faults soak mutations bench bench-latency bench-rest bench-api demo lock
+.PHONY: help setup check test fuzz faults soak mutations bench bench-latency bench-rest bench-curves bench-api demo lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -40,6 +40,9 @@ bench-latency: setup ## from acknowledgement to visible in the API, beside 1,000
 
 bench-rest: setup ## how soon `up` counts, and what idle roles use
 	$(PYTHON) -m tests.bench.rest $(ARGS)
+
+bench-curves: setup ## what throughput and memory depend on, as numbers and plots; takes an hour
+	$(PYTHON) -m tests.bench.curves $(ARGS)
 
 bench-api: setup ## latency of each operation of the query API beside a bare route, on Redis
 	$(PYTHON) -m tests.bench.api $(ARGS)

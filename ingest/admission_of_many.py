@@ -75,7 +75,7 @@ class AdmissionOfMany:
         # One that could not be decoded is stood in for by one that could, so that the lists below stay whole.
         stand_in = next((event for event in events if event is not None), None)
         if stand_in is not None:
-            whole = [stand_in if event is None else event for event in events] if doubtful else events
+            whole = [stand_in if event is None else event for event in events]
             texts = _texts(whole)
             doubtful |= self._suspect(values, whole, doubtful)
             doubtful |= self._strange(texts) | self._far(whole, broker_ms, times_ms)

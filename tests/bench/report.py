@@ -1,6 +1,6 @@
 """The figures of runs that were equal to the oracle, as data and as tables."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any, Final
 
@@ -28,6 +28,9 @@ def figures(
     def middle(of: Callable[[PipelineRun], float], digits: int = 2) -> float:
         return round(median(map(of, runs)), digits)
 
+    def each(names: Iterable[str], of: Callable[[PipelineRun, str], float], digits: int = 2) -> dict[str, float]:
+        return {name: round(median(of(run, name) for run in runs), digits) for name in names}
+
     names = list(runs[0].cpu_seconds)
     rates = [events / run.seconds for run in runs]
     kinds = sorted({kind for run in runs for kind in run.memory.by_kind})
@@ -38,18 +41,16 @@ def figures(
         "cellsDifferent": 0,
         "eventsPerSecond": round(median(rates)),
         "eventsPerSecondOfRuns": [round(rate) for rate in rates],
-        "cpuSecondsPerMillionEvents": {
-            name: middle(lambda run, name=name: run.cpu_seconds[name] * MILLION / events) for name in names
-        }
+        "cpuSecondsPerMillionEvents": each(names, lambda run, name: run.cpu_seconds[name] * MILLION / events)
         | {"all": middle(lambda run: sum(run.cpu_seconds.values()) * MILLION / events)},
-        "peakMebibytes": {name: middle(lambda run, name=name: run.peak_bytes[name] / MEBIBYTE, 1) for name in names},
+        "peakMebibytes": each(names, lambda run, name: run.peak_bytes[name] / MEBIBYTE, 1),
         "slowestScriptCallMs": max(run.slowest_call_ms for run in runs),
         "redisBytes": middle(lambda run: run.memory.used, 0),
         "redisBytesPerCell": middle(lambda run: run.memory.of(CELL_KINDS) / cells, 1),
         "redisBytesPerId": middle(lambda run: run.memory.of(ID_KINDS) / max(run.memory.ids, 1), 1),
         "redisIds": runs[0].memory.ids,
-        "redisBytesByKind": {kind: middle(lambda run, kind=kind: run.memory.by_kind.get(kind, 0), 0) for kind in kinds},
-        "aggregatorSeconds": {name: middle(lambda run, name=name: _stage(run, name)) for name in _STAGES},
+        "redisBytesByKind": each(kinds, lambda run, kind: run.memory.by_kind.get(kind, 0), 0),
+        "aggregatorSeconds": each(_STAGES, _stage),
         "eventsPerCall": middle(_events_per_call, 0),
         "baselines": {baseline.name: _baseline(baseline, median(rates)) for baseline in baselines},
     }

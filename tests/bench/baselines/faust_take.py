@@ -17,7 +17,7 @@ BATCH = 1_000
 WITHIN_SECONDS = 0.5
 
 
-class UsageEvent(faust.Record, serializer="json"):  # type: ignore[misc]
+class UsageEvent(faust.Record, serializer="json"):
     specversion: str
     id: str
     source: str
@@ -42,7 +42,7 @@ def main() -> None:
     stopwatch = Stopwatch(int(events))
     client = Redis.from_url(redis_url)
 
-    @app.agent(app.topic(topic, value_type=UsageEvent))  # type: ignore[untyped-decorator]
+    @app.agent(app.topic(topic, value_type=UsageEvent))
     async def count(stream: Any) -> None:
         async for batch in stream.take(BATCH, within=WITHIN_SECONDS):
             stopwatch.begin()

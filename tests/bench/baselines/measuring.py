@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, cast
 
 import redis
 
@@ -44,7 +44,7 @@ def run_baseline(name: str, bootstrap: str, topic: str, lines: Iterable[bytes]) 
         told = json.loads(ended.stdout.splitlines()[-1])
         redis_cpu_seconds = machine.cpu_seconds(store.pid) - before
         assert told["events"] == events
-        with redis.Redis.from_url(store.url) as client:
+        with redis.Redis.from_url(store.url, decode_responses=True) as client:
             assert _held(client) == expected, f"{name} counted otherwise than brute force"
         return BaselineRun(
             name=name,
@@ -74,6 +74,6 @@ def _sums(lines: Iterable[bytes]) -> tuple[Sums, int]:
 def _held(client: "redis.Redis") -> Sums:
     sums = Sums()
     for key in client.scan_iter(count=5_000):
-        for name, value in client.hgetall(key).items():
-            sums[key.decode(), name.decode()] = int(value)
+        for name, value in cast(dict[str, str], client.hgetall(key)).items():
+            sums[str(key), name] = int(value)
     return sums
