@@ -7,14 +7,15 @@ from array import array
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, count
+from itertools import count
 from typing import Any, Final, Protocol
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from ingest.admission import Admission, Rejected
-from ingest.admission_of_many import AdmissionOfMany, AdmittedMany, Texts
+from ingest.admission_of_many import AdmissionOfMany, AdmittedMany
 from ingest.directory_admission import DirectoryAdmission
 from services.dead_letters import Reason
 from services.directory_records import DirectoryChange
@@ -27,6 +28,12 @@ from services.metrics_contract import PRODUCTS
 
 STRINGS_MAX: Final = 200_000
 """Distinct strings remembered from poll to poll; beyond it a worker begins anew."""
+
+CHUNK: Final = 500
+"""Records that are taken through all steps together: what they are made into stays in the processor's cache."""
+
+Table = npt.NDArray[np.int64]
+"""One row a column."""
 
 _SPLITS: Final = {"model": "model", "language": "language", "ide": "ide", "agentType": "agent_type"}
 """Column of each text in the events' data."""
@@ -168,22 +175,21 @@ class Gathering:
         self._admit_directory = admit_directory
         self._identity_hash = identity_hash
         self._places = places
-        self._admitted: list[AdmittedMany] = []
-        self._coordinates: list[tuple[Column, Column, Column]] = []
+        self._tables: list[Table] = []
         self.letters: list[RejectedRecord] = []
         self.directory: list[DirectoryRow] = []
 
     def collect(self, source: int, records: Sequence[Record]) -> tuple[Column, Column]:
         """Check the records of one source partition, in order; return the offsets and broker times of all of them."""
         offsets, times = _offsets_and_times(records)
-        if not records:
-            return offsets, times
-        admitted = self._admission.admit(records, times)
-        for at, why in admitted.rejected.items():
-            self._reject(source, records[at], why)
-        rows = admitted.rows
-        self._admitted.append(admitted)
-        self._coordinates.append((np.full(len(rows), source), offsets[rows], times[rows]))
+        for start in range(0, len(records), CHUNK):
+            chunk = slice(start, start + CHUNK)
+            admitted = self._admission.admit(records[chunk], times[chunk])
+            for at, why in admitted.rejected.items():
+                self._reject(source, records[start + at], why)
+            if admitted.events:
+                rows = start + admitted.rows
+                self._tables.append(self._table(admitted, source, offsets[rows], times[rows]))
         return offsets, times
 
     def collect_directory(self, source: int, records: Sequence[Record]) -> tuple[Column, Column]:
@@ -203,36 +209,40 @@ class Gathering:
 
     def event_columns(self) -> dict[str, Column]:
         """Return the accepted events' columns, strings pointing into the collector's."""
-        events = [event for admitted in self._admitted for event in admitted.events]
-        if not events:
+        if not self._tables:
             return no_rows(EVENT_COLUMNS)
-        texts = Texts(
-            *(list(chain.from_iterable(parts)) for parts in zip(*(each.texts for each in self._admitted), strict=True))
-        )
-        hashes = map(self._identity_hash, texts.organizations, texts.sources, texts.names)
-        columns = {name: np.zeros(len(events), dtype=np.int64) for name in EVENT_COLUMNS}
-        columns["organization"] = self._pointing(texts.organizations)
-        columns["team"] = self._pointing_plus_one([team or "" for team in texts.teams])
-        columns["user"] = self._pointing(texts.users)
-        columns["product"] = _integers([event.product for event in events])
-        columns["time_ms"] = np.concatenate([admitted.time_ms for admitted in self._admitted])
-        columns["identity"] = np.frombuffer(b"".join(hashes), dtype="<i8")
-        for name, parts in zip(("source", "offset", "broker_ms"), zip(*self._coordinates, strict=True), strict=True):
-            columns[name] = np.concatenate(parts)
-        for product in PRODUCTS:
-            rows = np.flatnonzero(columns["product"] == product.code)
-            if len(rows):
-                data = [msgspec.structs.astuple(events[row].data) for row in rows.tolist()]
-                self._place(columns, rows, list(zip(*data, strict=True)), product.code)
-        return columns
+        return dict(zip(EVENT_COLUMNS, np.concatenate(self._tables, axis=1), strict=True))
 
-    def _place(self, columns: Mapping[str, Column], rows: Column, data: Sequence[Sequence[Any]], product: int) -> None:
+    def _table(self, admitted: AdmittedMany, source: int, offsets: Column, broker_ms: Column) -> Table:
+        """Return (columns, events): the admitted events, one row a column of `EVENT_COLUMNS`."""
+        events, texts = admitted.events, admitted.texts
+        table = np.zeros((len(EVENT_COLUMNS), len(events)), dtype=np.int64)
+        column = dict(zip(EVENT_COLUMNS, table, strict=True))
+        products = _integers([event.product for event in events])
+        hashes = map(self._identity_hash, texts.organizations, texts.sources, texts.names)
+        column["organization"][:] = self._pointing(texts.organizations)
+        column["team"][:] = self._pointing_plus_one([team or "" for team in texts.teams])
+        column["user"][:] = self._pointing(texts.users)
+        column["product"][:] = products
+        column["time_ms"][:] = admitted.time_ms
+        column["identity"][:] = np.frombuffer(b"".join(hashes), dtype="<i8")
+        column["source"][:] = source
+        column["offset"][:] = offsets
+        column["broker_ms"][:] = broker_ms
+        for product in PRODUCTS:
+            rows = np.flatnonzero(products == product.code)
+            if len(rows):
+                data = zip(*[msgspec.structs.astuple(events[row].data) for row in rows.tolist()], strict=True)
+                self._place(column, rows, list(data), product.code)
+        return table
+
+    def _place(self, column: Mapping[str, Column], rows: Column, data: Sequence[Sequence[Any]], product: int) -> None:
         """Put one product's data, a sequence a field, into its rows."""
         counters = len(PRODUCTS[product].counters)
         for name, values in zip(COUNTER_COLUMNS, data[:counters], strict=False):
-            columns[name][rows] = np.maximum(_integers(values), 0)
+            column[name][rows] = np.maximum(_integers(values), 0)
         for name, texts in zip(text_names(product), data[counters:], strict=True):
-            columns[_SPLITS[name]][rows] = self._pointing_plus_one(texts)
+            column[_SPLITS[name]][rows] = self._pointing_plus_one(texts)
 
     def _pointing(self, texts: Sequence[str]) -> Column:
         return np.fromiter(map(self._places.__getitem__, texts), dtype=np.int64, count=len(texts))
