@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
+from operator import itemgetter
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -245,7 +246,9 @@ class Gathering:
             column[_SPLITS[name]][rows] = self._pointing_plus_one(texts)
 
     def _pointing(self, texts: Sequence[str]) -> Column:
-        return np.fromiter(map(self._places.__getitem__, texts), dtype=np.int64, count=len(texts))
+        # One call for all of them; of a single key it would give its value alone.
+        places = itemgetter(*texts)(self._places) if len(texts) > 1 else [self._places[text] for text in texts]
+        return _integers(places)
 
     def _pointing_plus_one(self, texts: Sequence[str]) -> Column:
         """Return each text's place plus 1, 0 for an absent one, which is empty."""

@@ -16,11 +16,26 @@ from services.windows import DAY_MS
 Mask = npt.NDArray[np.bool_]
 
 _DIGITS: Final = (0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18)
-_MARKS: Final = {4: "-", 7: "-", 10: "T", 13: ":", 16: ":"}
+_MARKS_AT: Final = (4, 7, 10, 13, 16)
+_MARKS: Final = np.frombuffer(b"--T::", dtype=np.uint8)[:, None]
+_WEIGHTS: Final = np.array(
+    [
+        [1000, 100, 10, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        [0, 0, 0, 0, 10, 1, 0, 0, 0, 0, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0, 10, 1, 0, 0, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0, 0, 0, 10, 1, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10, 1, 0, 0],
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10, 1],
+    ],
+    dtype=np.float64,
+)
+"""What each digit counts in year, month, day, hour, minute and second."""
+
+_LEAST: Final = np.array([[1], [1], [1], [0], [0], [0]])
+_MOST: Final = np.array([[9999], [12], [31], [23], [59], [59]])
 _POINT_AT: Final = 19
 _SHORTEST: Final = len("2026-08-22T08:15:30Z")
 _LONGEST: Final = 32
-_ZERO: Final = ord("0")
 
 
 def read_times(texts: Sequence[str]) -> tuple[Column, Mask]:
@@ -38,28 +53,20 @@ def read_times(texts: Sequence[str]) -> tuple[Column, Mask]:
         return times, read
     # (length, texts): one row a place, so that each step below goes over adjoining bytes.
     rows = np.ascontiguousarray(np.frombuffer(characters, dtype=np.uint8).reshape(-1, length).T)
-    digits = rows - np.uint8(_ZERO)  # what is no digit wraps to 10 or more
-    places = [*_DIGITS, *range(_POINT_AT + 1, length - 1)]
-    read = (digits[places] <= 9).all(axis=0) & (rows[length - 1] == ord("Z"))
-    for at, mark in _MARKS.items():
-        read &= rows[at] == ord(mark)
-    if length > _SHORTEST:
+    digits = rows - np.uint8(ord("0"))  # what is no digit wraps to 10 or more
+    decimals = range(_POINT_AT + 1, length - 1)
+    read = (digits[[*_DIGITS, *decimals]] <= 9).all(axis=0) & (rows[-1] == ord("Z"))
+    read &= (rows[list(_MARKS_AT)] == _MARKS).all(axis=0)
+    if decimals:
         read &= rows[_POINT_AT] == ord(".")
-
-    def number(*at: int) -> Column:
-        value = np.zeros(len(texts), dtype=np.int64)
-        for place in at:
-            value = value * 10 + digits[place]
-        return value
-
-    year, month, day = number(0, 1, 2, 3), number(5, 6), number(8, 9)
-    hour, minute, second = number(11, 12), number(14, 15), number(17, 18)
-    decimals = range(_POINT_AT + 1, length - 1)[:3]
-    fraction = number(*decimals) * 10 ** (3 - len(decimals))
+    fields = (_WEIGHTS @ digits[list(_DIGITS)].astype(np.float64)).astype(np.int64)
+    read &= ((fields >= _LEAST) & (fields <= _MOST)).all(axis=0)
+    year, month, day, hour, minute, second = fields
     months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
-    first_day = months.astype("datetime64[D]").astype(np.int64)
-    days = (months + 1).astype("datetime64[D]").astype(np.int64) - first_day
-    read &= (year >= 1) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= days)
-    read &= (hour <= 23) & (minute <= 59) & (second <= 59)
-    found = (first_day + day - 1) * DAY_MS + ((hour * 60 + minute) * 60 + second) * 1000 + fraction
+    days = months.astype("datetime64[D]").astype(np.int64) + day - 1
+    # The 31st of a shorter month lies in the next one.
+    read &= days.astype("datetime64[D]").astype("datetime64[M]") == months
+    found = days * DAY_MS + ((hour * 60 + minute) * 60 + second) * 1000
+    for place, weight in zip(decimals, (100, 10, 1), strict=False):
+        found += digits[place] * np.int64(weight)
     return np.where(read, found, 0), read
