@@ -110,9 +110,11 @@ def copies(run: Run, found: Lookup, members: Sequence[int]) -> Mask:
     """Return which events of the run are copies, given the answers to the look-up."""
     copied = found.known.copy()
     copied[found.events[np.array(members, dtype=np.bool_)]] = True
-    _, place, count = np.unique(run.identity, return_inverse=True, return_counts=True)
-    for row, known in _twins(run, np.flatnonzero(count[place] > 1), copied):
-        copied[row] = copied[row] or known
+    ascending = np.sort(run.identity)
+    twice = ascending[1:][ascending[1:] == ascending[:-1]]
+    if len(twice):
+        for row, known in _twins(run, np.flatnonzero(np.isin(run.identity, twice)), copied):
+            copied[row] = copied[row] or known
     return copied
 
 

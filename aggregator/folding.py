@@ -77,7 +77,7 @@ class Fold:
 
     def __init__(self, run: Run, *, epoch: Epoch, periods: Periods, place: Place) -> None:
         self._run, self._epoch, self._periods, self._place = run, epoch, periods, place
-        self._texts = [str(identity) for identity in run.identity.tolist()]
+        self._texts = list(map(str, run.identity.tolist()))
         self._lookup = lookup(run, self._texts, periods, place.prefix, place.knowledge.ids)
         self._branches = _branches(run, place)
         self._directory = DirectoryFold(run.directory, place.prefix)

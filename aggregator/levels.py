@@ -6,6 +6,7 @@ hour, member day -> parent day. How rows group is worked out once, before it is 
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -32,17 +33,21 @@ class Grouping:
         return sums
 
 
-def group(entities: Column, numbers: Column, products: Column) -> tuple[Grouping, Column]:
+def group(
+    entities: Column, numbers: Column, products: Column, *, kind: Literal["quicksort", "stable"] = "quicksort"
+) -> tuple[Grouping, Column]:
     """Return the groups of equal (entity, number, product) in that order, and a row of each.
 
     Args:
         entities: (rows,) from 0.
         numbers: (rows,) hours or days.
         products: (rows,) codes.
+        kind: of sort; a stable one is quicker where the rows are nearly in order.
     """
-    distinct, dense = np.unique(numbers, return_inverse=True)
-    key = (entities * max(len(distinct), 1) + dense) * len(PRODUCTS) + products
-    order = np.argsort(key)
+    least = int(numbers.min()) if len(numbers) else 0
+    span = int(numbers.max(initial=least)) - least + 1
+    key = (entities * span + (numbers - least)) * len(PRODUCTS) + products
+    order = np.argsort(key, kind=kind)
     changed = np.diff(key[order]) != 0
     starts = np.concatenate([[0], np.flatnonzero(changed) + 1]) if len(key) else np.zeros(0, dtype=np.int64)
     groups = np.zeros(len(key), dtype=np.int64)
@@ -99,7 +104,8 @@ def chain(member: Column, parent: Column, hours: Column, products: Column) -> Ch
 
 def _upward(below: Cells, scopes: Column, window: Window) -> tuple[Grouping, Cells]:
     numbers = below.numbers // HOURS_PER_DAY if window is not below.window else below.numbers
-    grouping, rows = group(scopes, numbers, below.products)
+    # A member's hours come in order, so do its days; those of a parent come member by member.
+    grouping, rows = group(scopes, numbers, below.products, kind="stable" if scopes is below.scopes else "quicksort")
     return grouping, Cells(window=window, scopes=scopes[rows], numbers=numbers[rows], products=below.products[rows])
 
 
