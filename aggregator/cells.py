@@ -44,30 +44,29 @@ class Layout:
     Attributes:
         bounds: (groups + 1,) where each group begins.
         scopes, periods: (groups,) of each group.
+        groups: (rows,) each cell's group.
         fields: (rows,) field of each cell.
     """
 
     bounds: Sequence[int]
     scopes: Sequence[int]
     periods: Sequence[int]
+    groups: Sequence[int]
     fields: Sequence[bytes]
 
     def keys(self, prefix: str, kind: str, parts: Sequence[str]) -> list[str]:
         """Return each group's key; `parts` are what `Cells.scopes` points to."""
-        return [
-            f"{prefix}{kind}:{parts[scope]}/{period}" for scope, period in zip(self.scopes, self.periods, strict=True)
-        ]
+        head, ends = f"{prefix}{kind}:", {period: f"/{period}" for period in set(self.periods)}
+        return [f"{head}{parts[scope]}{ends[period]}" for scope, period in zip(self.scopes, self.periods, strict=True)]
 
     def values(self, hashes: Sequence[Mapping[bytes, bytes]]) -> list[bytes | None]:
         """Return each cell's value; `hashes` are the groups' as they stand."""
-        values: list[bytes | None] = []
-        bounds, fields = self.bounds, self.fields
-        for at, held in enumerate(hashes):
-            values += map(held.get, fields[bounds[at] : bounds[at + 1]])
-        return values
+        return [hashes[group].get(field) for group, field in zip(self.groups, self.fields, strict=True)]
 
     def write_groups(self, keys: Sequence[str], values: Sequence[bytes]) -> list[list[str | bytes]]:
         """Return (key, field, value, …) groups."""
+        if len(keys) == len(values):
+            return [list(group) for group in zip(keys, self.fields, values, strict=True)]
         entries: list[str | bytes] = [b""] * (2 * len(values))
         entries[0::2] = self.fields
         entries[1::2] = values
@@ -80,10 +79,12 @@ def lay_out(cells: Cells) -> Layout:
     changed = (np.diff(cells.scopes) != 0) | (np.diff(periods) != 0)
     starts = np.concatenate([[0], np.flatnonzero(changed) + 1]) if len(cells) else np.zeros(0, dtype=np.int64)
     numbers = places * len(PRODUCTS) + cells.products
+    groups = np.cumsum(np.concatenate([[False], changed])) if len(cells) else starts
     return Layout(
         bounds=[*starts.tolist(), len(cells)],
         scopes=cells.scopes[starts].tolist(),
         periods=periods[starts].tolist(),
+        groups=groups.tolist(),
         fields=[_FIELD_NAMES[number] for number in numbers.tolist()],
     )
 

@@ -6,6 +6,7 @@ belong to one (epoch, applied offset): a fold made on a read is thrown away when
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from services.counters import ApplyRequest, ReadRequest, ReadResult
 from services.identifiers import Epoch
 from services.keyspace import escape
 from services.windows import Window
+
+_ONE_CELL: Final = 3
+"""Length of a group of one cell, which most are: key, field, value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +63,10 @@ class Folded:
             index.update(zip(map(str, entries[::2]), map(int, entries[1::2]), strict=True))
         cells = written[indexes : indexes + len(self.changed)]
         for known, group in zip(self.changed, cells, strict=True):
-            known.update(zip(group[1::2], group[2::2], strict=True))  # type: ignore[arg-type]
+            if len(group) == _ONE_CELL:
+                known[group[1]] = group[2]  # type: ignore[index,assignment]
+            else:
+                known.update(zip(group[1::2], group[2::2], strict=True))  # type: ignore[arg-type]
         knowledge = self.place.knowledge
         for growth in self.growths:
             if growth.begins:

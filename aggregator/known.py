@@ -5,7 +5,7 @@ partition's state is a function of these (design.md, invariant 3); the reads and
 doubt the partition is forgotten. Bounded: two halves, of which the older goes when the younger is full.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 from aggregator.known_ids import KnownIds
@@ -34,6 +34,14 @@ class Known(Generic[Field, Value]):
         found = self._young.get(key)
         if found is None and (found := self._old.pop(key, None)) is not None:
             self.put(key, found)
+        return found
+
+    def get_all(self, keys: Sequence[str]) -> list[dict[Field, Value] | None]:
+        """Return what is known of each of these hashes."""
+        found = list(map(self._young.get, keys))
+        for at, known in enumerate(found):
+            if known is None:
+                found[at] = self.get(keys[at])
         return found
 
     def put(self, key: str, fields: dict[Field, Value]) -> None:

@@ -62,12 +62,14 @@ class Writes:
 
     def add(self, groups: Sequence[list[str | bytes]], held: Sequence[Hash], ends: Sequence[int]) -> None:
         """Add the groups that write anything."""
-        for group, known, end in zip(groups, held, ends, strict=True):
-            if len(group) > 1:
-                self.hashes.append(group)
-                self.changed.append(known)
-                # One about to end may be gone when this is written, and would come back without an end.
-                self.expiry.append(0 if known and end > self.now_s + _SOON_S else end)
+        if min(map(len, groups), default=0) == 1:
+            writing = [at for at, group in enumerate(groups) if len(group) > 1]
+            groups, held, ends = [[each[at] for at in writing] for each in (groups, held, ends)]
+        self.hashes += groups
+        self.changed += held
+        # One about to end may be gone when this is written, and would come back without an end.
+        soon_s = self.now_s + _SOON_S
+        self.expiry += [0 if known and end > soon_s else end for known, end in zip(held, ends, strict=True)]
 
 
 class StoredCells:
@@ -116,7 +118,7 @@ class StoredCells:
             self._write_actives(sums.active, writes)
 
     def _look_up(self, keys: Sequence[str], known: Known[bytes, bytes], now_s: int) -> list[Hash | None]:
-        held: list[Hash | None] = list(map(known.get, keys))
+        held = known.get_all(keys)
         for at, end in enumerate(self._ends[: len(keys)]):
             if 0 < end <= now_s:
                 held[at] = None
