@@ -64,7 +64,11 @@ class Writes:
         """Add the groups that write anything."""
         if min(map(len, groups), default=0) == 1:
             writing = [at for at, group in enumerate(groups) if len(group) > 1]
-            groups, held, ends = [[each[at] for at in writing] for each in (groups, held, ends)]
+            groups, held, ends = (
+                [groups[at] for at in writing],
+                [held[at] for at in writing],
+                [ends[at] for at in writing],
+            )
         self.hashes += groups
         self.changed += held
         # One about to end may be gone when this is written, and would come back without an end.
