@@ -84,7 +84,7 @@ def run_pipeline(
                 before = {name: machine.cpu_seconds(pid) for name, pid in pids.items()}
                 ended = asyncio.run(_until_applied(mine, events, processes))
                 cpu_seconds = {name: machine.cpu_seconds(pid) - before[name] for name, pid in pids.items()}
-                peak_bytes = {name: peak_bytes(pid) for name, pid in pids.items()}
+                peaks = {name: peak_bytes(pid) for name, pid in pids.items()}
                 stages: dict[str, float] = {}
                 for each in aggregators:
                     for name, value in each.sums().items():
@@ -96,7 +96,7 @@ def run_pipeline(
         return PipelineRun(
             seconds=ended - began,
             cpu_seconds=cpu_seconds,
-            peak_bytes=peak_bytes,
+            peak_bytes=peaks,
             memory=redis_memory.measure(client, empty),
             slowest_call_ms=slowest_call_ms,
             stages=stages,

@@ -35,6 +35,7 @@ def main() -> None:
         "baseline-faust",
         broker=f"kafka://{bootstrap}",
         web_enabled=False,
+        worker_redirect_stdouts=False,
         consumer_auto_offset_reset="earliest",
         topic_disable_leader=True,
         topic_allow_declare=False,
