@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aggregator.rows import grouped
 from services.frames import Column
 
 _NUMPY_FROM = 64
@@ -28,8 +29,7 @@ def with_ordinals(bitmap: bytes | None, ordinals: Sequence[int]) -> bytes:
 
 def by_row(rows: Column, ordinals: Column) -> dict[int, list[int]]:
     """Return row -> ordinals of its members."""
-    order = np.argsort(rows, kind="stable")
-    rows, listed = rows[order], ordinals[order].tolist()
-    used, starts = np.unique(rows, return_index=True)
-    bounds = [*starts.tolist(), len(rows)]
-    return {row: listed[bounds[at] : bounds[at + 1]] for at, row in enumerate(used.tolist())}
+    of_row = grouped(rows, "stable")
+    listed = ordinals[of_row.order].tolist()
+    bounds = [*of_row.starts.tolist(), len(rows)]
+    return {row: listed[bounds[at] : bounds[at + 1]] for at, row in enumerate(rows[of_row.first].tolist())}

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from aggregator.rows import is_new
 from services.frames import Column
 from services.keyspace import FIELDS_MAX
 from services.metrics_contract import PRODUCTS
@@ -76,15 +77,14 @@ class Layout:
 
 def lay_out(cells: Cells) -> Layout:
     periods, places = periods_and_places(cells.window, cells.numbers)
-    changed = (np.diff(cells.scopes) != 0) | (np.diff(periods) != 0)
-    starts = np.concatenate([[0], np.flatnonzero(changed) + 1]) if len(cells) else np.zeros(0, dtype=np.int64)
+    new = is_new(cells.scopes, periods)
+    starts = new.nonzero()[0]
     numbers = places * len(PRODUCTS) + cells.products
-    groups = np.cumsum(np.concatenate([[False], changed])) if len(cells) else starts
     return Layout(
         bounds=[*starts.tolist(), len(cells)],
         scopes=cells.scopes[starts].tolist(),
         periods=periods[starts].tolist(),
-        groups=groups.tolist(),
+        groups=(new.cumsum() - 1).tolist(),
         fields=[_FIELD_NAMES[number] for number in numbers.tolist()],
     )
 

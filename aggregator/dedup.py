@@ -12,6 +12,7 @@ that lies in the same period, or in the neighbouring period within 24 h of whose
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,7 @@ import numpy.typing as npt
 
 from aggregator.known_ids import KnownIds
 from aggregator.renewals import Renewals
+from aggregator.rows import grouped
 from aggregator.run import Run
 from services.frames import Column
 from services.keyspace import ids_key
@@ -226,9 +228,9 @@ def _sets(identity: Column, events: Column, ranges: int) -> tuple[Column, list[C
     """Return the places of a generation's sets that events belong to, ascending, and the events of each."""
     top = identity[events].astype(np.uint64) >> np.uint64(40)
     places = (top * np.uint64(ranges) >> np.uint64(24)).astype(np.int64)
-    order = np.argsort(places, kind="stable")
-    used, starts = np.unique(places[order], return_index=True)
-    return used, np.split(events[order], starts[1:])
+    of_set = grouped(places, "stable")
+    bounds, ordered = [*of_set.starts.tolist(), len(events)], events[of_set.order]
+    return places[of_set.first], [ordered[begin:end] for begin, end in pairwise(bounds)]
 
 
 def _twins(run: Run, rows: Column, copied: Mask) -> Iterator[tuple[int, bool]]:

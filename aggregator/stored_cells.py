@@ -23,6 +23,9 @@ Mask = npt.NDArray[np.bool_]
 
 _COUNTER_KINDS: Final = {Window.HOUR: Kind.HOURS, Window.DAY: Kind.DAYS}
 _ACTIVE_KINDS: Final = {Window.HOUR: Kind.ACTIVE_HOURS, Window.DAY: Kind.ACTIVE_DAYS}
+_COUNTERS: Final = np.array([len(product.counters) for product in PRODUCTS])
+"""How many each product has."""
+
 _SOON_S: Final = 3_600
 """More than a call takes and clocks differ."""
 
@@ -134,11 +137,7 @@ class StoredCells:
         if total.max() > COUNTER_MAX:
             writes.saturated += int(np.count_nonzero(total > COUNTER_MAX))
             total = np.minimum(total, COUNTER_MAX)
-        values = [b""] * len(total)
-        for product in PRODUCTS:
-            rows = np.flatnonzero(self.cells.products == product.code)
-            for row, value in zip(rows.tolist(), pack(total[rows], len(product.counters)), strict=True):
-                values[row] = value
+        values = pack(total, _COUNTERS[self.cells.products])
         writes.add(self._groups(self._keys, values, sums.events > 0), held, self._ends)
 
     def _write_actives(self, active: Active, writes: Writes) -> None:

@@ -72,7 +72,7 @@ class Probe:
         }
         answer = await self.client.get("/api/v1/organization/usage", params=parameters)
         arrived_s = time.monotonic()
-        if answer.status_code == 503:
+        if answer.status_code in (404, 503):  # before the first event of the organization, and while Redis is busy
             return
         answer.raise_for_status()
         counted = sum(block["codeCompletions"]["completions"] for block in answer.json()["usage"]["data"])
