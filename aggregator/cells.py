@@ -104,8 +104,10 @@ def expiry_s(window: Window, periods: Sequence[int], keep_s: float | None) -> li
     """Return the UNIX second at which each period's hash ends, its last window's end and the keep time; 0: never."""
     if keep_s is None:
         return [0] * len(periods)
-    ends = np.array(periods, dtype=np.int64) + 1
+    few = sorted(set(periods))
+    ends = np.array(few, dtype=np.int64) + 1
     days = ends if window is Window.HOUR else ends.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
     # Redis refuses a time beyond its clock, and would in the middle of a run; no event of ingest's has one.
-    seconds: list[int] = np.clip(days * 86_400 + round(keep_s), 1, EXPIRY_MAX_S).tolist()
-    return seconds
+    seconds = np.minimum(np.maximum(days * 86_400 + round(keep_s), 1), EXPIRY_MAX_S)
+    end_of = dict(zip(few, seconds.tolist(), strict=True))
+    return [end_of[period] for period in periods]

@@ -18,7 +18,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """Groups of rows, ascending by key: `order` sorts the rows, `starts` is where each begins, `group` is each row's."""
+    """Groups of rows, ascending by key: `order` sorts the rows, `starts` is where each begins, `group` each row's."""
 
     order: Column
     starts: Column
