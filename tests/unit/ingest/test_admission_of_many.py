@@ -81,7 +81,7 @@ records = st.builds(
     offset=st.just(0),
     timestamp=st.sampled_from([TIME_MS, TIME_MS - 1, TIME_MS + DAY_MS]),
     value=some_values,
-    headers=st.sampled_from([(), [("traceparent", b"x")]]),
+    headers=st.sampled_from([(), [("traceparent", b"x")], BINARY]),
 ) | st.just(FakeRecord(offset=0, timestamp=TIME_MS, value=compact(GOOD["data"]), headers=BINARY))
 
 
