@@ -97,6 +97,10 @@ class ReadRequest:
     members: Sequence[Sequence[str | bytes]] = ()
     whole: Sequence[str] = ()
 
+    @property
+    def asks_nothing(self) -> bool:
+        return not (self.fields or self.members or self.whole)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadResult:
