@@ -5,6 +5,8 @@ it, and uvloop raises a RuntimeError. aiokafka does not expect one: it ended the
 then on the client waited for ever to hear who leads what, with every look at its health in order.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from aiokafka import conn
@@ -20,11 +22,20 @@ def notice_hang_ups() -> None:
 
 
 class NoticingConnection(conn.AIOKafkaConnection):  # type: ignore[misc]
-    """A connection whose `send` raises `KafkaConnectionError` when nobody is there any more."""
+    """A connection that raises `KafkaConnectionError` on a write when nobody is there any more."""
 
     def send(self, request: Any, expect_response: bool = True) -> Any:
-        try:
+        with self._noticing():
             return super().send(request, expect_response)
+
+    def _send_sasl_token(self, payload: bytes, expect_response: bool = True) -> Any:
+        with self._noticing():
+            return super()._send_sasl_token(payload, expect_response)
+
+    @contextmanager
+    def _noticing(self) -> Iterator[None]:
+        try:
+            yield
         except RuntimeError as error:
             if not is_hang_up(error):
                 raise

@@ -40,9 +40,9 @@ def path(request: pytest.FixtureRequest) -> str:
 
 def test_half_of_the_cases_that_follow_the_schema_must_be_answered(path: str) -> None:
     mender = Mender(CALLERS, NOW_MS)
-    mended = [mender.mend(HookContext(), case) for case in cases(path, GenerationMode.POSITIVE)]
+    mended = [mender.mend(HookContext(), case) for case in cases(path, GenerationMode.POSITIVE, 200)]
     whole = [case for case in mended if mender.must_be_answered(case)]
-    assert 0.2 < len(whole) / len(mended) < 0.8
+    assert 0.3 < len(whole) / len(mended) < 0.7
     for case in whole:
         assert case.query["organizationId"] == world.ORGANIZATION
         assert case.query.get("teamId", world.TEAMS[0]) in world.TEAMS

@@ -16,9 +16,16 @@ from services.kafka import client_options
 from services.kafka_connection import NoticingConnection, why_deaf
 from services.settings import KafkaSettings
 
+WRITES: list[Callable[[Any], Any]] = [
+    lambda connection: connection.send(MetadataRequest([])),
+    lambda connection: connection._send_sasl_token(b"token"),
+]
 
-async def write_to_what_was_closed(kind: Callable[[str, int], Any], told: list[conn.CloseReason]) -> None:
-    """Send on a connection that the loop has closed, and whose reader has not noticed."""
+
+async def write_to_what_was_closed(
+    kind: Callable[[str, int], Any], write: Callable[[Any], Any], told: list[conn.CloseReason]
+) -> None:
+    """Write on a connection that the loop has closed, and whose reader has not noticed."""
     server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
@@ -29,18 +36,20 @@ async def write_to_what_was_closed(kind: Callable[[str, int], Any], told: list[c
         connection._on_close_cb = lambda _, reason: told.append(reason)
         connection._writer.transport.abort()
         await asyncio.sleep(0.05)
-        await connection.send(MetadataRequest([]))
+        await write(connection)
 
 
-def test_the_clients_own_raises_what_it_does_not_expect() -> None:
+@pytest.mark.parametrize("write", WRITES, ids=["request", "token"])
+def test_the_clients_own_raises_what_it_does_not_expect(write: Callable[[Any], Any]) -> None:
     with pytest.raises(RuntimeError, match="the handler is closed"):
-        uvloop.run(write_to_what_was_closed(NoticingConnection.__base__, []))
+        uvloop.run(write_to_what_was_closed(NoticingConnection.__base__, write, []))
 
 
-def test_ours_raises_a_connection_error_and_closes() -> None:
+@pytest.mark.parametrize("write", WRITES, ids=["request", "token"])
+def test_ours_raises_a_connection_error_and_closes(write: Callable[[Any], Any]) -> None:
     told: list[conn.CloseReason] = []
     with pytest.raises(KafkaConnectionError, match="the handler is closed"):
-        uvloop.run(write_to_what_was_closed(NoticingConnection, told))
+        uvloop.run(write_to_what_was_closed(NoticingConnection, write, told))
     assert told == [conn.CloseReason.CONNECTION_BROKEN]
 
 
