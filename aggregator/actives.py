@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from aggregator.rows import grouped
 from services.frames import Column
+
+Mask = npt.NDArray[np.bool_]
 
 _NUMPY_FROM = 64
 """Members from which setting bits by numpy is cheaper than one by one."""
@@ -27,9 +30,22 @@ def with_ordinals(bitmap: bytes | None, ordinals: Sequence[int]) -> bytes:
     return merged
 
 
+def missing(bitmaps: Sequence[bytes | None], rows: Column, ordinals: Column) -> Mask:
+    """Return which members are not in their row's bitmap yet: few, once an hour or a day has begun."""
+    held = [bitmap or b"" for bitmap in bitmaps]
+    lengths = np.fromiter(map(len, held), dtype=np.int64, count=len(held))
+    begins = lengths.cumsum() - lengths
+    every = np.frombuffer(b"".join([*held, b"\0"]), dtype=np.uint8)
+    byte = ordinals >> 3
+    # Beyond a bitmap's end nobody is in it: that is what the last byte stands for.
+    at = np.where(byte < lengths[rows], begins[rows] + byte, len(every) - 1)
+    absent: Mask = every[at] >> (ordinals & 7).astype(np.uint8) & 1 == 0
+    return absent
+
+
 def by_row(rows: Column, ordinals: Column) -> dict[int, list[int]]:
     """Return row -> ordinals of its members."""
-    of_row = grouped(rows, "stable")
+    of_row = grouped(rows)
     listed = ordinals[of_row.order].tolist()
     bounds = [*of_row.starts.tolist(), len(rows)]
     return {row: listed[bounds[at] : bounds[at + 1]] for at, row in enumerate(rows[of_row.first].tolist())}

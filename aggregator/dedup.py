@@ -228,7 +228,7 @@ def _sets(identity: Column, events: Column, ranges: int) -> tuple[Column, list[C
     """Return the places of a generation's sets that events belong to, ascending, and the events of each."""
     top = identity[events].astype(np.uint64) >> np.uint64(40)
     places = (top * np.uint64(ranges) >> np.uint64(24)).astype(np.int64)
-    of_set = grouped(places, "stable")
+    of_set = grouped(places)
     bounds, ordered = [*of_set.starts.tolist(), len(events)], events[of_set.order]
     return places[of_set.first], [ordered[begin:end] for begin, end in pairwise(bounds)]
 

@@ -6,7 +6,6 @@ hour, member day -> parent day. How rows group is worked out once, before it is 
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -67,9 +66,7 @@ def chain(member: Column, parent: Column, hours: Column, products: Column) -> Ch
 
 def _upward(below: Cells, scopes: Column, window: Window) -> tuple[Grouping, Cells]:
     numbers = below.numbers // HOURS_PER_DAY if window is not below.window else below.numbers
-    # A member's hours come in order, and so do its days; those of a parent come member by member.
-    kind: Literal["quicksort", "stable"] = "stable" if scopes is below.scopes else "quicksort"
-    grouping = grouped(joined([scopes, numbers, below.products]), kind)
+    grouping = grouped(joined([scopes, numbers, below.products]))
     rows = grouping.first
     return grouping, Cells(window=window, scopes=scopes[rows], numbers=numbers[rows], products=below.products[rows])
 

@@ -119,7 +119,7 @@ class Indexes:
             if held is not None:
                 values[begin:end] = [held.get(name, -1) for name in self._names[begin:end]]
         of_event = self._of.of_event[live]
-        of_living = grouped(of_event, "stable")
+        of_living = grouped(of_event)
         living = of_event[of_living.first]
         new = living[of_living.first.argsort(kind="stable")]
         counts = [held[COUNT] if held else 0 for held in self._held]

@@ -6,7 +6,7 @@ checks of `numpy.unique` and its like, which take longer than a sort of a hundre
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ import numpy.typing as npt
 from services.frames import Column
 
 Mask = npt.NDArray[np.bool_]
+
+_COUNTING_FROM: Final = 500
+"""Rows from which sorting by counting is quicker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +45,28 @@ class Grouping:
         return sums
 
 
-def grouped(key: Column, kind: Literal["quicksort", "stable"] = "quicksort") -> Grouping:
-    """Return the groups of rows with equal keys.
-
-    Args:
-        kind: of sort; a stable one is quicker where the rows are nearly in order, and puts equal ones in theirs.
-    """
-    order = key.argsort(kind=kind)
+def grouped(key: Column) -> Grouping:
+    """Return the groups of rows with equal keys, which are not negative; rows of a group stay in their order."""
+    order = _ascending(key)
     new = is_new(key[order])
     group = np.empty(len(key), dtype=np.int64)
     group[order] = new.cumsum() - 1
     return Grouping(order, new.nonzero()[0], group)
+
+
+def _ascending(key: Column) -> Column:
+    """Return the rows in the order of their keys, equal ones in theirs.
+
+    numpy sorts 16 bits by counting, which takes a quarter of the time that comparing does: so two such sorts for a key
+    of 32 bits. Few rows are sorted at once either way.
+    """
+    top = key.max(initial=0)
+    if len(key) < _COUNTING_FROM or top >= 1 << 32:
+        return key.argsort(kind="stable")
+    order: Column = key.astype(np.uint16).argsort(kind="stable")
+    if top >= 1 << 16:
+        order = order[(key >> 16).astype(np.uint16)[order].argsort(kind="stable")]
+    return order
 
 
 def is_new(*columns: Column) -> Mask:
@@ -67,7 +81,9 @@ def is_new(*columns: Column) -> Mask:
 def joined(columns: Sequence[Column]) -> Column:
     """Return one number a row that compares as the columns do; their ranges multiplied must stay below 2^63."""
     key = np.zeros(len(columns[0]), dtype=np.int64)
+    if not len(key):
+        return key
     for column in columns:
-        least = column.min(initial=0)
-        key = key * (column.max(initial=0) - least + 1) + (column - least)
+        least = column.min()
+        key = key * (column.max() - least + 1) + (column - least)
     return key

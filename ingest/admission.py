@@ -43,7 +43,7 @@ class Admission:
 
     Attributes:
         max_bytes, max_age_ms, max_ahead_ms: of the rules.
-        decode, encode: a record's value to an event, and back in the fewest bytes.
+        decode, encode_lines: a record's value to an event, and events back in the fewest bytes, a line each.
         time_ms: reads an event's `time`.
         good_ids, good_sources: remembered as good.
     """
@@ -54,7 +54,8 @@ class Admission:
         self.max_age_ms = NO_LIMIT_MS if rules.max_age_ms is None else rules.max_age_ms
         self.max_ahead_ms = rules.max_ahead_ms
         self.decode = received_decoder("ignore" if rules.ignore_unknown else "refuse").decode
-        self.encode = msgspec.json.Encoder().encode
+        encoder = msgspec.json.Encoder()
+        self._encode, self.encode_lines = encoder.encode, encoder.encode_lines
         self.time_ms = TimeReader().read_ms
         self.good_ids: set[str | None] = {None}
         self.good_sources: set[str] = set()
@@ -90,7 +91,7 @@ class Admission:
             return self._rejected(value, broker_ms, "an id breaks the contract")
         if not broker_ms - self.max_age_ms <= time_ms <= broker_ms + self.max_ahead_ms:
             return self._rejected(value, broker_ms, "the time is too far from the broker's")
-        written = self.encode(event)
+        written = self._encode(event)
         if len(written) != len(value) and self.is_suspect(value, written):
             rejected = diagnose(value, self._rules, broker_ms)
             if rejected is not None:

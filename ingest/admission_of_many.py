@@ -6,7 +6,9 @@ Each step marks the records that it does not find plainly good; these are judged
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from itertools import compress, count
+from operator import attrgetter, ne
+from typing import Final, NamedTuple, Protocol, cast
 
 import msgspec
 import numpy as np
@@ -17,6 +19,9 @@ from ingest.time_columns import read_times
 from services.event_rules import WrongTime
 from services.events import ReceivedEvent
 from services.frames import Column
+
+
+_headers: Final = attrgetter("headers")
 
 
 class JudgedRecord(Protocol):
@@ -75,11 +80,12 @@ class AdmissionOfMany:
         # One that could not be decoded is stood in for by one that could, so that the lists below stay whole.
         stand_in = next((event for event in events if event is not None), None)
         if stand_in is not None:
-            whole = [stand_in if event is None else event for event in events]
+            whole = [event or stand_in for event in events] if doubtful else cast("list[ReceivedEvent]", events)
             texts = _texts(whole)
             doubtful |= self._suspect(values, whole, doubtful)
             doubtful |= self._strange(texts) | self._far(whole, broker_ms, times_ms)
-            doubtful |= {at for at, record in enumerate(records) if record.headers and is_binary_mode(record.headers)}
+            if any(map(_headers, records)):
+                doubtful |= {at for at, record in enumerate(records) if is_binary_mode(record.headers)}
             if not doubtful:
                 return AdmittedMany(
                     rows=np.arange(len(records)), events=whole, texts=texts, time_ms=times_ms, rejected={}
@@ -146,11 +152,11 @@ class AdmissionOfMany:
 
     def _suspect(self, values: Sequence[bytes], events: Sequence[ReceivedEvent], failed: set[int]) -> set[int]:
         """Return the places of records, without those that failed, that may hold a key twice or what was ignored."""
-        written = list(map(self._one.encode, events))
+        # One call; JSON has no line break in it.
+        written = self._one.encode_lines(events).split(b"\n")[:-1]
+        longer = map(ne, map(len, values), map(len, written))
         return {
-            at
-            for at, (value, again) in enumerate(zip(values, written, strict=True))
-            if len(value) != len(again) and at not in failed and self._one.is_suspect(value, again)
+            at for at in compress(count(), longer) if at not in failed and self._one.is_suspect(values[at], written[at])
         }
 
 
