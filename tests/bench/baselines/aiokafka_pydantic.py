@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from tests.bench.baselines.increments import Sums, increments
 from tests.bench.baselines.stopwatch import Stopwatch
 
-BATCH = 5_000
+BATCH = 20_000
 
 Id = Annotated[str, Field(min_length=1, max_length=256)]
 Amount = Annotated[int, Field(ge=0, lt=2**31)]
