@@ -20,7 +20,6 @@ from services.event_rules import WrongTime
 from services.events import ReceivedEvent
 from services.frames import Column
 
-
 _headers: Final = attrgetter("headers")
 
 
