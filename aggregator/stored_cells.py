@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from aggregator.actives import by_row, missing, with_ordinals
+from aggregator.actives import united
 from aggregator.cells import Cells, Layout, expiry_s, lay_out
 from aggregator.known import Known
 from services.counter_codec import Matrix, pack, unpack
@@ -143,14 +143,8 @@ class StoredCells:
     def _write_actives(self, active: Active, writes: Writes) -> None:
         hashes = all_known(self._active_held)
         held = self._layout.values(hashes)
-        absent = missing(held, active.rows, active.ordinals)
-        if not absent.any():
-            return
-        values = [b""] * len(self.cells)
-        changed = np.zeros(len(self.cells), dtype=np.bool_)
-        for row, ordinals in by_row(active.rows[absent], active.ordinals[absent]).items():
-            values[row] = with_ordinals(held[row], ordinals)
-            changed[row] = True
+        values = united(held, active.rows, active.ordinals)
+        changed = np.array([value != (before or b"") for value, before in zip(values, held, strict=True)])
         writes.add(self._groups(self._active_keys, values, changed), hashes, self._ends)
 
     def _groups(self, keys: Sequence[str], values: Sequence[bytes], keep: Mask) -> list[list[str | bytes]]:

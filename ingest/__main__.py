@@ -1,6 +1,7 @@
 """`python -m ingest`: one ingest worker."""
 
 import asyncio
+import os
 import sys
 
 import structlog
@@ -25,6 +26,8 @@ def main() -> int:
     except WrongSettings as error:
         sys.stderr.write(f"{error}\n")
         return Exit.WRONG_SETTINGS
+    # What was read should be counted before more is read: frames that wait are of no use to anybody.
+    os.nice(settings.ingest.niceness)
     return run(lambda: _main(settings))
 
 

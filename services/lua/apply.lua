@@ -27,14 +27,14 @@ if first > cur + 1 then
 end
 local run = cmsgpack.unpack(ARGV[4])
 local lifetime = run[7]
-local call, pcall = redis.call, redis.pcall
+local call, pcall, type = redis.call, redis.pcall, type
 local function of_another_type(size, groups)
-  local flat, at = groups[2], 1
-  for _, length in ipairs(groups[1]) do
+  local lengths, flat, at = groups[1], groups[2], 1
+  for number = 1, #lengths do
     if type(pcall(size, flat[at])) ~= 'number' then
       return flat[at]
     end
-    at = at + length
+    at = at + lengths[number]
   end
 end
 local key = of_another_type('HLEN', run[2]) or of_another_type('SCARD', run[4]) or of_another_type('SCARD', run[5])
@@ -45,27 +45,26 @@ end
 for at = 1, #run[1], 4000 do
   call('HSET', KEYS[1], unpack(run[1], at, math.min(at + 3999, #run[1])))
 end
-local function write(command, groups, expire)
-  local flat, at = groups[2], 1
-  for number, length in ipairs(groups[1]) do
-    call(command, unpack(flat, at, at + length - 1))
-    expire(flat[at], number)
-    at = at + length
+local function write(command, groups, ends, lives)
+  local lengths, flat, at = groups[1], groups[2], 1
+  for number = 1, #lengths do
+    local behind = at + lengths[number]
+    if behind - at == 3 then
+      call(command, flat[at], flat[at + 1], flat[at + 2])
+    else
+      call(command, unpack(flat, at, behind - 1))
+    end
+    if ends and ends[number] > 0 then
+      call('EXPIREAT', flat[at], ends[number])
+    elseif lives then
+      call('EXPIRE', flat[at], lives)
+    end
+    at = behind
   end
 end
-local function at_its_time(key, number)
-  if run[3][number] > 0 then
-    call('EXPIREAT', key, run[3][number])
-  end
-end
-local function as_it_is() end
-local function from_now(key)
-  if lifetime > 0 then
-    call('EXPIRE', key, lifetime)
-  end
-end
-write('HSET', run[2], at_its_time)
-write('SADD', run[4], as_it_is)
-write('SADD', run[5], from_now)
-write('HSET', run[6], from_now)
+local lives = lifetime > 0 and lifetime
+write('HSET', run[2], run[3])
+write('SADD', run[4])
+write('SADD', run[5], nil, lives)
+write('HSET', run[6], nil, lives)
 return {'APPLIED'}
