@@ -24,7 +24,7 @@ from rich.table import Table
 
 from aggregator import branch, folding
 from aggregator.branch import Branch, Keeping, Place
-from aggregator.dedup import periods_of
+from aggregator.dedup import Generation, periods_of
 from aggregator.folding import Fold, Folded
 from aggregator.known import Knowledge
 from aggregator.run import join
@@ -108,17 +108,14 @@ def main() -> int:
     largest = max(logs, key=lambda log: sum(map(len, log)))
     aggregator, store, counted = asyncio.run(_aggregate(largest))
     found = {
-        "microsecondsPerEvent": {
-            "ingest": _rounded(ingest.seconds, len(records)),
-            "aggregator": _rounded(aggregator.seconds, counted),
-            "redis": _rounded(store, counted),
-        },
-        "machine": machine.describe(),
+        "ingest": _rounded(ingest.seconds, len(records)),
+        "aggregator": _rounded(aggregator.seconds, counted),
+        "redis": _rounded(store, counted),
     }
     if options.json:
-        sys.stdout.write(json.dumps(found) + "\n")
+        sys.stdout.write(json.dumps({"microsecondsPerEvent": found, "machine": machine.describe()}) + "\n")
     else:
-        _print(found["microsecondsPerEvent"])
+        _print(found)
     return 0
 
 
@@ -164,9 +161,9 @@ def _ingest(records: Sequence[Record]) -> tuple[Steps, list[list[bytes]]]:
         )
         with steps.step("frames"):
             poll = collector.poll(gathering, [source])
-            for number, log in enumerate(logs):
+            for number in range(partitions):
                 rows = np.flatnonzero(poll.partitions == number)
-                log += packer.frames(poll, PartitionId(number), rows, {settings.topics.events: 1})
+                logs[number] += packer.frames(poll, PartitionId(number), rows, {settings.topics.events: 1})
     return steps, logs
 
 
@@ -205,7 +202,8 @@ async def _aggregate(log: Sequence[bytes]) -> tuple[Steps, dict[str, float], int
 
 async def _apply_all(steps: Steps, store: RedisCounterStore, log: Sequence[bytes], settings: Settings) -> int:
     keeping = Keeping(hours_s=45 * 86_400.0, days_s=761 * 86_400.0, ids_s=37 * 86_400.0)
-    prefix, periods, knowledge = epoch_prefix(tags(1)[PARTITION], Epoch(1)), {}, Knowledge()
+    prefix, knowledge = epoch_prefix(tags(1)[PARTITION], Epoch(1)), Knowledge()
+    periods: dict[int, tuple[Generation, ...]] = {}
     state = await store.state(PARTITION)
     at = counted = 0
     while at < len(log):
