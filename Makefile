@@ -3,7 +3,7 @@ LOCK := .venv/bin/uv pip compile pyproject.toml --quiet --universal --python-ver
 	--generate-hashes --no-emit-index-url --no-header --no-annotate $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test fuzz faults soak mutations bench bench-stages bench-latency bench-rest bench-curves bench-api demo lock
+.PHONY: help setup check test fuzz faults soak mutations bench bench-limits bench-stages bench-latency bench-rest bench-curves bench-api demo lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -34,6 +34,9 @@ mutations: setup ## break each guarantee on purpose and see the named tests fail
 
 bench: setup ## two million events through the pipeline, three times, beside two baselines
 	$(PYTHON) -m tests.bench $(ARGS)
+
+bench-limits: setup ## what reading and decoding alone cost on this machine
+	$(PYTHON) -m tests.bench.limits $(ARGS)
 
 bench-stages: setup ## microseconds that an event costs in each step of ingest, the aggregator and Redis
 	$(PYTHON) -m tests.bench.stages $(ARGS)
