@@ -16,7 +16,6 @@ from aggregator.dedup import Additions, Generation, Growth, Mask, Periods, addit
 from aggregator.directory import DirectoryFold
 from aggregator.ledger import places_of, rows_of, tally
 from aggregator.members import Index, members
-from aggregator.renewals import EVERY_S
 from aggregator.run import Run
 from aggregator.stored_cells import Hash, Writes, all_known
 from services.counters import ApplyRequest, ReadRequest, ReadResult
@@ -67,12 +66,12 @@ class Folded:
                 known[group[1]] = group[2]  # type: ignore[index,assignment]
             else:
                 known.update(zip(group[1::2], group[2::2], strict=True))  # type: ignore[arg-type]
-        knowledge = self.place.knowledge
+        knowledge, until_s = self.place.knowledge, self.place.now_s + self.place.keeping.ids_pause_s
         for growth in self.growths:
             if growth.begins:
                 knowledge.ids.begin(growth.key)
             knowledge.ids.add(growth.key, growth.ids)
-            knowledge.renewals.note(growth.key, growth.ranges, growth.renewed, self.place.now_s)
+            knowledge.renewals.note(growth.key, growth.ranges, growth.renewed, until_s)
 
 
 class Fold:
@@ -157,7 +156,7 @@ class Fold:
         )
 
     def _apply_request(self, writes: Writes, added: Additions) -> ApplyRequest:
-        run, ids_s = self._run, self._place.keeping.ids_s
+        run, keeping = self._run, self._place.keeping
         return ApplyRequest(
             epoch=self._epoch,
             first=run.first,
@@ -171,7 +170,7 @@ class Fold:
             sets=added.sets,
             living_sets=added.living_sets,
             living_hashes=added.hashes,
-            lifetime_s=0 if ids_s is None else max(round(ids_s), 1) + EVERY_S,
+            lifetime_s=0 if keeping.ids_s is None else max(round(keeping.ids_s), 1) + keeping.ids_pause_s,
         )
 
     def _take_in(self, read: ReadResult) -> Iterator[bytes | None]:
