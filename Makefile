@@ -3,7 +3,7 @@ LOCK := .venv/bin/uv pip compile pyproject.toml --quiet --universal --python-ver
 	--generate-hashes --no-emit-index-url --no-header --no-annotate $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test fuzz faults soak mutations bench bench-api demo lock
+.PHONY: help setup check test fuzz faults soak mutations bench bench-limits bench-stages bench-latency bench-rest bench-curves bench-api demo lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -32,8 +32,23 @@ soak: setup ## random faults for so long, then everything is compared; SEED=1 MI
 mutations: setup ## break each guarantee on purpose and see the named tests fail
 	$(PYTHON) -m tests.mutations $(ARGS)
 
-bench: setup ## the benchmark of two million events, on Apache Kafka and Redis
+bench: setup ## two million events through the pipeline, three times, beside two baselines
 	$(PYTHON) -m tests.bench $(ARGS)
+
+bench-limits: setup ## what reading and decoding alone cost on this machine
+	$(PYTHON) -m tests.bench.limits $(ARGS)
+
+bench-stages: setup ## microseconds that an event costs in each step of ingest, the aggregator and Redis
+	$(PYTHON) -m tests.bench.stages $(ARGS)
+
+bench-latency: setup ## from acknowledgement to visible in the API, beside 1,000 to 50,000 events/s
+	$(PYTHON) -m tests.bench.latency $(ARGS)
+
+bench-rest: setup ## how soon `up` counts, and what idle roles use
+	$(PYTHON) -m tests.bench.rest $(ARGS)
+
+bench-curves: setup ## what throughput and memory depend on, as numbers and plots; takes an hour
+	$(PYTHON) -m tests.bench.curves $(ARGS)
 
 bench-api: setup ## latency of each operation of the query API beside a bare route, on Redis
 	$(PYTHON) -m tests.bench.api $(ARGS)

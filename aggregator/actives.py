@@ -6,30 +6,21 @@ import numpy as np
 
 from services.frames import Column
 
-_NUMPY_FROM = 64
-"""Members from which setting bits by numpy is cheaper than one by one."""
 
+def united(bitmaps: Sequence[bytes | None], rows: Column, ordinals: Column) -> list[bytes]:
+    """Return the bitmaps with more members in them.
 
-def with_ordinals(bitmap: bytes | None, ordinals: Sequence[int]) -> bytes:
-    """Return a bitmap with the members of these ordinals, at least one, in it."""
-    bits = bytearray(bitmap or b"")
-    missing = max(ordinals) // 8 + 1 - len(bits)
-    if missing > 0:
-        bits.extend(bytes(missing))
-    if len(ordinals) < _NUMPY_FROM:
-        for ordinal in ordinals:
-            bits[ordinal >> 3] |= 1 << (ordinal & 7)
-        return bytes(bits)
-    marks = np.zeros(len(bits) * 8, dtype=np.uint8)
-    marks[np.array(ordinals)] = 1
-    merged: bytes = (np.packbits(marks, bitorder="little") | np.frombuffer(bits, dtype=np.uint8)).tobytes()
-    return merged
-
-
-def by_row(rows: Column, ordinals: Column) -> dict[int, list[int]]:
-    """Return row -> ordinals of its members."""
-    order = np.argsort(rows, kind="stable")
-    rows, listed = rows[order], ordinals[order].tolist()
-    used, starts = np.unique(rows, return_index=True)
-    bounds = [*starts.tolist(), len(rows)]
-    return {row: listed[bounds[at] : bounds[at + 1]] for at, row in enumerate(used.tolist())}
+    Args:
+        rows, ordinals: (members,) which bitmap each comes to, and its ordinal.
+    """
+    held = [bitmap or b"" for bitmap in bitmaps]
+    places = ordinals >> 3
+    sizes = np.fromiter(map(len, held), dtype=np.int64, count=len(held))
+    np.maximum.at(sizes, rows, places + 1)
+    ends = sizes.cumsum()
+    begins = ends - sizes
+    every = bytearray().join(map(bytes.ljust, held, sizes.tolist(), [b"\0"] * len(held)))
+    bits = np.uint8(1) << (ordinals & 7).astype(np.uint8)
+    np.bitwise_or.at(np.frombuffer(every, dtype=np.uint8), begins[rows] + places, bits)
+    whole = bytes(every)
+    return [whole[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]

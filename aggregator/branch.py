@@ -9,6 +9,7 @@ from aggregator.dedup import Mask
 from aggregator.known import Knowledge
 from aggregator.levels import chain, sum_up
 from aggregator.members import Indexes, Members, Ordinals
+from aggregator.renewals import pause_s
 from aggregator.run import Run
 from aggregator.stored_cells import Active, Hash, LevelSums, StoredCells, Writes
 from services.frames import Column
@@ -26,6 +27,11 @@ class Keeping:
     hours_s: float | None
     days_s: float | None
     ids_s: float | None
+
+    @property
+    def ids_pause_s(self) -> int:
+        """How long the end of a dedup set is left as it is."""
+        return pause_s(self.ids_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

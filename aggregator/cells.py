@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from aggregator.rows import is_new
 from services.frames import Column
 from services.keyspace import FIELDS_MAX
 from services.metrics_contract import PRODUCTS
@@ -44,30 +45,29 @@ class Layout:
     Attributes:
         bounds: (groups + 1,) where each group begins.
         scopes, periods: (groups,) of each group.
+        groups: (rows,) each cell's group.
         fields: (rows,) field of each cell.
     """
 
     bounds: Sequence[int]
     scopes: Sequence[int]
     periods: Sequence[int]
+    groups: Sequence[int]
     fields: Sequence[bytes]
 
     def keys(self, prefix: str, kind: str, parts: Sequence[str]) -> list[str]:
         """Return each group's key; `parts` are what `Cells.scopes` points to."""
-        return [
-            f"{prefix}{kind}:{parts[scope]}/{period}" for scope, period in zip(self.scopes, self.periods, strict=True)
-        ]
+        head, ends = f"{prefix}{kind}:", {period: f"/{period}" for period in set(self.periods)}
+        return [f"{head}{parts[scope]}{ends[period]}" for scope, period in zip(self.scopes, self.periods, strict=True)]
 
     def values(self, hashes: Sequence[Mapping[bytes, bytes]]) -> list[bytes | None]:
         """Return each cell's value; `hashes` are the groups' as they stand."""
-        values: list[bytes | None] = []
-        bounds, fields = self.bounds, self.fields
-        for at, held in enumerate(hashes):
-            values += map(held.get, fields[bounds[at] : bounds[at + 1]])
-        return values
+        return [hashes[group].get(field) for group, field in zip(self.groups, self.fields, strict=True)]
 
     def write_groups(self, keys: Sequence[str], values: Sequence[bytes]) -> list[list[str | bytes]]:
         """Return (key, field, value, …) groups."""
+        if len(keys) == len(values):
+            return [list(group) for group in zip(keys, self.fields, values, strict=True)]
         entries: list[str | bytes] = [b""] * (2 * len(values))
         entries[0::2] = self.fields
         entries[1::2] = values
@@ -77,13 +77,14 @@ class Layout:
 
 def lay_out(cells: Cells) -> Layout:
     periods, places = periods_and_places(cells.window, cells.numbers)
-    changed = (np.diff(cells.scopes) != 0) | (np.diff(periods) != 0)
-    starts = np.concatenate([[0], np.flatnonzero(changed) + 1]) if len(cells) else np.zeros(0, dtype=np.int64)
+    new = is_new(cells.scopes, periods)
+    starts = new.nonzero()[0]
     numbers = places * len(PRODUCTS) + cells.products
     return Layout(
         bounds=[*starts.tolist(), len(cells)],
         scopes=cells.scopes[starts].tolist(),
         periods=periods[starts].tolist(),
+        groups=(new.cumsum() - 1).tolist(),
         fields=[_FIELD_NAMES[number] for number in numbers.tolist()],
     )
 
@@ -103,8 +104,10 @@ def expiry_s(window: Window, periods: Sequence[int], keep_s: float | None) -> li
     """Return the UNIX second at which each period's hash ends, its last window's end and the keep time; 0: never."""
     if keep_s is None:
         return [0] * len(periods)
-    ends = np.array(periods, dtype=np.int64) + 1
+    few = sorted(set(periods))
+    ends = np.array(few, dtype=np.int64) + 1
     days = ends if window is Window.HOUR else ends.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
     # Redis refuses a time beyond its clock, and would in the middle of a run; no event of ingest's has one.
-    seconds: list[int] = np.clip(days * 86_400 + round(keep_s), 1, EXPIRY_MAX_S).tolist()
-    return seconds
+    seconds = np.minimum(np.maximum(days * 86_400 + round(keep_s), 1), EXPIRY_MAX_S)
+    end_of = dict(zip(few, seconds.tolist(), strict=True))
+    return [end_of[period] for period in periods]

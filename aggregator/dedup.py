@@ -3,19 +3,24 @@
 An identity hash lies in the set of its event's period (7 days of event time), generation and hash range. A period
 begins with as many ranges as its predecessor's count asks for; when its sets are full on average, a generation with
 16 times as many begins and takes the new ones, while the old ones stay: sets stay small enough to be packed integer
-sets (`set-max-intset-entries` 512), and a look-up asks each generation.
+sets (`set-max-intset-entries` 512), and a look-up asks each generation: the worker's own memory for one that it saw
+begin, the store for the others.
 
 Event after event in log order, first wins: an event is a copy of an earlier counted one with the same identity when
 that lies in the same period, or in the neighbouring period within 24 h of whose edge the event's own time is.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from aggregator.known_ids import KnownIds
+from aggregator.renewals import Renewals
+from aggregator.rows import grouped
 from aggregator.run import Run
 from services.frames import Column
 from services.keyspace import ids_key
@@ -65,14 +70,18 @@ def periods_of(run: Run) -> set[int]:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """One question to the index: is `event` (row of the run) in the set of the group it stands in?"""
+    """What is to be asked of the index: is `event` (row of the run) in the set of the group it stands in?
+
+    `known` are events that the worker knows to be in the index.
+    """
 
     groups: list[list[str | bytes]]
     events: Column
+    known: Mask
 
 
-def lookup(run: Run, texts: Sequence[str], periods: Periods, prefix: str) -> Lookup:
-    """Return the sets to ask, and which event each answer is about.
+def lookup(run: Run, texts: Sequence[str], periods: Periods, prefix: str, known_ids: KnownIds) -> Lookup:
+    """Return the sets to ask, which event each answer is about, and what need not be asked.
 
     Args:
         texts: the identities as decimal numbers.
@@ -80,39 +89,87 @@ def lookup(run: Run, texts: Sequence[str], periods: Periods, prefix: str) -> Loo
     """
     groups: list[list[str | bytes]] = []
     asked: list[Column] = []
+    known = np.zeros(len(run), dtype=np.bool_)
     for period, events in _places(run):
         for number, generation in enumerate(periods[period]):
-            for key, rows in _by_set(run.identity, events, ids_key(prefix, period), number, generation.ranges):
-                groups.append([key, *[texts[row] for row in rows.tolist()]])
+            key = generation_key(prefix, period, number)
+            if (ids := known_ids.get(key)) is not None:
+                known[events] |= ids.contains(run.identity[events])
+                continue
+            places, members = _sets(run.identity, events, generation.ranges)
+            for place, rows in zip(places.tolist(), members, strict=True):
+                groups.append([f"{key}/{place}", *[texts[row] for row in rows.tolist()]])
                 asked.append(rows)
-    return Lookup(groups, np.concatenate(asked) if asked else np.zeros(0, dtype=np.int64))
+    return Lookup(groups, np.concatenate(asked) if asked else np.zeros(0, dtype=np.int64), known)
+
+
+def generation_key(prefix: str, period: int, number: int) -> str:
+    """Return what the keys of a generation's sets begin with."""
+    return f"{ids_key(prefix, period)}/{number}"
 
 
 def copies(run: Run, found: Lookup, members: Sequence[int]) -> Mask:
     """Return which events of the run are copies, given the answers to the look-up."""
-    copied = np.zeros(len(run), dtype=np.bool_)
+    copied = found.known.copy()
     copied[found.events[np.array(members, dtype=np.bool_)]] = True
-    _, place, count = np.unique(run.identity, return_inverse=True, return_counts=True)
-    for row, known in _twins(run, np.flatnonzero(count[place] > 1), copied):
-        copied[row] = copied[row] or known
+    ascending = np.sort(run.identity)
+    twice = ascending[1:][ascending[1:] == ascending[:-1]]
+    if len(twice):
+        for row, known in _twins(run, np.flatnonzero(np.isin(run.identity, twice)), copied):
+            copied[row] = copied[row] or known
     return copied
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """What one generation gets.
+
+    Attributes:
+        key: `generation_key`.
+        ranges: how many sets it has.
+        ids: its new identities.
+        begins: whether they are its first.
+        renewed: places of the sets whose end moves on.
+    """
+
+    key: str
+    ranges: int
+    ids: Column
+    begins: bool
+    renewed: Column
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Additions:
-    """Sets to add to, hashes of periods to write, and the periods as they then are."""
+    """What the index gets.
 
-    sets: list[list[str | bytes]]
-    hashes: list[list[str | bytes]]
-    periods: dict[int, tuple[Generation, ...]]
+    Attributes:
+        sets: groups to add, to sets whose end moved on lately.
+        living_sets: groups to add, to sets whose end is to move on.
+        hashes: of periods, to write.
+        periods: as they are afterwards.
+        growths: of the generations.
+    """
+
+    sets: list[list[str | bytes]] = field(default_factory=list)
+    living_sets: list[list[str | bytes]] = field(default_factory=list)
+    hashes: list[list[str | bytes]] = field(default_factory=list)
+    periods: dict[int, tuple[Generation, ...]] = field(default_factory=dict)
+    growths: list[Growth] = field(default_factory=list)
 
 
-def additions(run: Run, texts: Sequence[str], live: Mask, periods: Periods, prefix: str) -> Additions:
-    """Return where the identities of the run's live events go, one after the other in log order."""
+def additions(
+    run: Run, texts: Sequence[str], live: Mask, periods: Periods, prefix: str, renewals: Renewals, now_s: int
+) -> Additions:
+    """Return where the identities of the run's live events go, one after the other in log order.
+
+    Args:
+        renewals: which sets' ends this worker moved on lately.
+    """
     rows = np.flatnonzero(live)
     own = run.time_ms[rows] // PERIOD_MS
     new = {int(period): rows[own == period] for period in np.unique(own).tolist()}
-    result = Additions([], [], {})
+    result = Additions()
     for period, events_of_period in new.items():
         events = events_of_period
         generations = list(periods[period])
@@ -127,8 +184,21 @@ def additions(run: Run, texts: Sequence[str], live: Mask, periods: Periods, pref
                 generations.append(Generation(min(latest.ranges * GROWTH, RANGES_MAX), 0))
                 continue
             taken, events = events[: latest.room], events[latest.room :]
-            for key, members in _by_set(run.identity, taken, ids_key(prefix, period), number, latest.ranges):
-                result.sets.append([key, *[texts[row] for row in members.tolist()]])
+            key = generation_key(prefix, period, number)
+            places, members = _sets(run.identity, taken, latest.ranges)
+            due = renewals.due(key, places, now_s)
+            for place, rows_of_set, is_due in zip(places.tolist(), members, due.tolist(), strict=True):
+                of_set: list[str | bytes] = [f"{key}/{place}", *[texts[row] for row in rows_of_set.tolist()]]
+                (result.living_sets if is_due else result.sets).append(of_set)
+            result.growths.append(
+                Growth(
+                    key=key,
+                    ranges=latest.ranges,
+                    ids=run.identity[taken],
+                    begins=not latest.count,
+                    renewed=places[due],
+                )
+            )
             generations[number] = Generation(latest.ranges, latest.count + len(taken))
         fields: list[str | bytes] = [ids_key(prefix, period)]
         # All of them, also unchanged ones: the hash may have ended since it was read.
@@ -154,16 +224,13 @@ def _places(run: Run) -> Iterator[tuple[int, Column]]:
                 yield neighbour, near
 
 
-def _by_set(identity: Column, events: Column, key: str, generation: int, ranges: int) -> Iterator[tuple[str, Column]]:
-    """Yield (key of the set, events whose identity belongs there)."""
+def _sets(identity: Column, events: Column, ranges: int) -> tuple[Column, list[Column]]:
+    """Return the places of a generation's sets that events belong to, ascending, and the events of each."""
     top = identity[events].astype(np.uint64) >> np.uint64(40)
     places = (top * np.uint64(ranges) >> np.uint64(24)).astype(np.int64)
-    order = np.argsort(places, kind="stable")
-    used, starts = np.unique(places[order], return_index=True)
-    bounds = [*starts.tolist(), len(order)]
-    ordered = events[order]
-    for at, place in enumerate(used.tolist()):
-        yield f"{key}/{generation}/{place}", ordered[bounds[at] : bounds[at + 1]]
+    of_set = grouped(places)
+    bounds, ordered = [*of_set.starts.tolist(), len(events)], events[of_set.order]
+    return places[of_set.first], [ordered[begin:end] for begin, end in pairwise(bounds)]
 
 
 def _twins(run: Run, rows: Column, copied: Mask) -> Iterator[tuple[int, bool]]:

@@ -6,12 +6,13 @@ belong to one (epoch, applied offset): a fold made on a read is thrown away when
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from aggregator.branch import Branch, Place
 from aggregator.cells import expiry_s
-from aggregator.dedup import Generation, Mask, Periods, additions, copies, lookup
+from aggregator.dedup import Additions, Generation, Growth, Mask, Periods, additions, copies, lookup
 from aggregator.directory import DirectoryFold
 from aggregator.ledger import places_of, rows_of, tally
 from aggregator.members import Index, members
@@ -21,6 +22,9 @@ from services.counters import ApplyRequest, ReadRequest, ReadResult
 from services.identifiers import Epoch
 from services.keyspace import escape
 from services.windows import Window
+
+_ONE_CELL: Final = 3
+"""Length of a group of one cell, which most are: key, field, value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,8 @@ class Folded:
             without any.
         saturated: counters that reached their limit.
         changed, changed_indexes: what the worker knows of the hashes and user indexes that are written.
+        growths: what comes to the dedup index.
+        place: where the run was folded.
     """
 
     request: ApplyRequest
@@ -46,6 +52,8 @@ class Folded:
     saturated: int
     changed: Sequence[Hash]
     changed_indexes: Sequence[Index]
+    growths: Sequence[Growth]
+    place: Place
 
     def learn(self) -> None:
         """Take what was written into the worker's knowledge, once it is applied."""
@@ -54,7 +62,16 @@ class Folded:
             index.update(zip(map(str, entries[::2]), map(int, entries[1::2]), strict=True))
         cells = written[indexes : indexes + len(self.changed)]
         for known, group in zip(self.changed, cells, strict=True):
-            known.update(zip(group[1::2], group[2::2], strict=True))  # type: ignore[arg-type]
+            if len(group) == _ONE_CELL:
+                known[group[1]] = group[2]  # type: ignore[index,assignment]
+            else:
+                known.update(zip(group[1::2], group[2::2], strict=True))  # type: ignore[arg-type]
+        knowledge, until_s = self.place.knowledge, self.place.now_s + self.place.keeping.ids_pause_s
+        for growth in self.growths:
+            if growth.begins:
+                knowledge.ids.begin(growth.key)
+            knowledge.ids.add(growth.key, growth.ids)
+            knowledge.renewals.note(growth.key, growth.ranges, growth.renewed, until_s)
 
 
 class Fold:
@@ -66,8 +83,8 @@ class Fold:
 
     def __init__(self, run: Run, *, epoch: Epoch, periods: Periods, place: Place) -> None:
         self._run, self._epoch, self._periods, self._place = run, epoch, periods, place
-        self._texts = [str(identity) for identity in run.identity.tolist()]
-        self._lookup = lookup(run, self._texts, periods, place.prefix)
+        self._texts = list(map(str, run.identity.tolist()))
+        self._lookup = lookup(run, self._texts, periods, place.prefix, place.knowledge.ids)
         self._branches = _branches(run, place)
         self._directory = DirectoryFold(run.directory, place.prefix)
         self._ledger_rows = rows_of(run)
@@ -111,13 +128,21 @@ class Fold:
         writes.add(ledger.write_groups(self._ledger_places, held), hashes, ends)
         writes.hashes += directory.hashes
         writes.expiry += [0] * len(directory.hashes)
-        added = additions(self._run, self._texts, live, self._periods, self._place.prefix)
+        added = additions(
+            self._run,
+            self._texts,
+            live,
+            self._periods,
+            self._place.prefix,
+            self._place.knowledge.renewals,
+            self._place.now_s,
+        )
         unchanged = np.concatenate([copied, directory.copied])
         of_directory = np.array([each.redelivered for each in self._run.directory], dtype=np.bool_)
         again = np.concatenate([self._run.redelivered, of_directory])
         redelivered = int(np.count_nonzero(unchanged & again))
         return Folded(
-            request=self._apply_request(writes, added.sets, added.hashes),
+            request=self._apply_request(writes, added),
             periods=added.periods,
             counted=int(np.count_nonzero(~unchanged)),
             duplicates=int(np.count_nonzero(unchanged)) - redelivered,
@@ -126,12 +151,12 @@ class Fold:
             saturated=writes.saturated,
             changed=writes.changed,
             changed_indexes=[index for each in ordinals for index in each.changed],
+            growths=added.growths,
+            place=self._place,
         )
 
-    def _apply_request(
-        self, writes: Writes, sets: Sequence[Sequence[str | bytes]], periods: Sequence[Sequence[str | bytes]]
-    ) -> ApplyRequest:
-        run, ids_s = self._run, self._place.keeping.ids_s
+    def _apply_request(self, writes: Writes, added: Additions) -> ApplyRequest:
+        run, keeping = self._run, self._place.keeping
         return ApplyRequest(
             epoch=self._epoch,
             first=run.first,
@@ -142,9 +167,10 @@ class Fold:
             months=run.months,
             hashes=writes.hashes,
             hash_expiry_s=writes.expiry,
-            sets=sets,
-            living_hashes=periods,
-            lifetime_s=0 if ids_s is None else max(round(ids_s), 1),
+            sets=added.sets,
+            living_sets=added.living_sets,
+            living_hashes=added.hashes,
+            lifetime_s=0 if keeping.ids_s is None else max(round(keeping.ids_s), 1) + keeping.ids_pause_s,
         )
 
     def _take_in(self, read: ReadResult) -> Iterator[bytes | None]:

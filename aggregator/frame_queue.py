@@ -17,7 +17,8 @@ from services.identifiers import FrameOffset, PartitionId
 from services.lifecycle import Refused
 
 QUEUE_FRAMES: Final = 64
-"""Frames that wait for one partition before its log is read no further."""
+QUEUE_CALLS: Final = 2
+"""Frames, or as many as fill so many calls, that wait for one partition before its log is read no further."""
 
 BEHIND_MS: Final = 5_000
 """Age of what ingest has just read from which on the whole pipeline is catching up, and throughput beats latency."""
@@ -85,7 +86,7 @@ class FrameQueue:
             await self._end_with(error)
             return
         async with self._changed:
-            await self._changed.wait_for(lambda: self._released or len(self._queue) < QUEUE_FRAMES)
+            await self._changed.wait_for(lambda: self._released or not self._is_full())
             if self._released:
                 return
             self._queue.append(Waiting(offset, frame, done))
@@ -123,18 +124,24 @@ class FrameQueue:
 
     async def _until_full(self) -> None:
         """Wait for more to fold together, as long as it does not matter when; holds the condition's lock."""
-        room = self._max_items / self.items_an_event
 
         def is_full() -> bool:
             return (
                 len(self._queue) == QUEUE_FRAMES
                 or self._wrong is not None
-                or sum(_events(each) for each in self._queue) >= room
+                or self._calls() >= 1
                 or not _is_behind(self._queue[-1].frame)
             )
 
         with suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait_for(is_full), PATIENCE_S)
+
+    def _is_full(self) -> bool:
+        return len(self._queue) >= QUEUE_FRAMES or self._calls() >= QUEUE_CALLS
+
+    def _calls(self) -> float:
+        """Return how many calls the waiting frames fill."""
+        return sum(_events(each) for each in self._queue) * self.items_an_event / self._max_items
 
     def _take(self) -> list[Waiting]:
         """Return the frames that fit one call, at least one, by what an event brought lately."""

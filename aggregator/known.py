@@ -5,8 +5,11 @@ partition's state is a function of these (design.md, invariant 3); the reads and
 doubt the partition is forgotten. Bounded: two halves, of which the older goes when the younger is full.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
+
+from aggregator.known_ids import KnownIds
+from aggregator.renewals import Renewals
 
 FIELDS_MAX: Final = 400_000
 """Fields known of all partitions of a worker, some 150 bytes each; a long value counts as several."""
@@ -33,6 +36,14 @@ class Known(Generic[Field, Value]):
             self.put(key, found)
         return found
 
+    def get_all(self, keys: Sequence[str]) -> list[dict[Field, Value] | None]:
+        """Return what is known of each of these hashes."""
+        found = list(map(self._young.get, keys))
+        for at, known in enumerate(found):
+            if known is None:
+                found[at] = self.get(keys[at])
+        return found
+
     def put(self, key: str, fields: dict[Field, Value]) -> None:
         """Remember a hash."""
         self._young[key] = fields
@@ -57,11 +68,20 @@ def _weight(fields: Mapping[Any, object]) -> int:
 
 
 class Knowledge:
-    """What a worker knows: `hashes` whole (counters, bitmaps, ledger), `ordinals` of user indexes in part."""
+    """What a worker knows.
+
+    Attributes:
+        hashes: whole ones: counters, bitmaps, ledger.
+        ordinals: user indexes, in part.
+        ids: generations of the dedup index.
+        renewals: when the ends of its sets were moved on.
+    """
 
     def __init__(self, fields_max: int = FIELDS_MAX) -> None:
         self.hashes: Known[bytes, bytes] = Known(fields_max)
         self.ordinals: Known[str, int] = Known(fields_max)
+        self.ids = KnownIds()
+        self.renewals = Renewals()
         self._runs = 0
 
     def make_room(self) -> None:
@@ -74,3 +94,5 @@ class Knowledge:
     def forget(self, prefix: str) -> None:
         self.hashes.forget(prefix)
         self.ordinals.forget(prefix)
+        self.ids.forget(prefix)
+        self.renewals.forget(prefix)

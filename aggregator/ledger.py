@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from aggregator.rows import distinct_rows
+from aggregator.rows import grouped, joined
 from aggregator.run import Run, Source
 from services.counter_codec import Matrix, pack, unpack
 from services.keyspace import ledger_key
@@ -35,7 +35,7 @@ class Tally:
 
 def rows_of(run: Run) -> list[tuple[Source, int]]:
     """Return the ledger rows that a run touches, whatever its events turn out to be."""
-    first = distinct_rows([run.source, run.broker_hour]).first
+    first = grouped(joined([run.source, run.broker_hour])).first
     pairs = zip(run.source[first].tolist(), run.broker_hour[first].tolist(), strict=True)
     rows = {(run.sources[source], hour) for source, hour in pairs}
     rows |= {(change.source, change.hour) for change in run.directory}
@@ -55,7 +55,7 @@ def tally(run: Run, rows: Sequence[tuple[Source, int]], copied: Mask, directory_
     place = {row: at for at, row in enumerate(rows)}
     numbers = np.zeros((len(rows), COUNTERS_PER_PRODUCT_MAX), dtype=np.int64)
     outcome = np.where(copied, np.where(run.redelivered, 3, 2), 1)
-    distinct = distinct_rows([run.source, run.broker_hour, outcome])
+    distinct = grouped(joined([run.source, run.broker_hour, outcome]))
     for row, count in zip(distinct.first.tolist(), distinct.counts.tolist(), strict=True):
         ledger_row = place[run.sources[run.source[row]], int(run.broker_hour[row])]
         numbers[ledger_row, outcome[row]] += count

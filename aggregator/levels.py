@@ -11,43 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from aggregator.cells import Cells
+from aggregator.rows import Grouping, grouped, joined
 from services.frames import Column
-from services.metrics_contract import PRODUCTS
 from services.windows import HOURS_PER_DAY, Window
-
-
-@dataclass(frozen=True, slots=True)
-class Grouping:
-    """Rows brought together: `order` sorts them, `starts` is where each group begins, `group` is each row's."""
-
-    order: Column
-    starts: Column
-    group: Column
-
-    def sums(self, values: Column) -> Column:
-        """Return each group's sum of the rows' values, (rows,) or (rows, n)."""
-        if not len(self.starts):
-            return values[:0]
-        sums: Column = np.add.reduceat(values[self.order], self.starts, axis=0)
-        return sums
-
-
-def group(entities: Column, numbers: Column, products: Column) -> tuple[Grouping, Column]:
-    """Return the groups of equal (entity, number, product) in that order, and a row of each.
-
-    Args:
-        entities: (rows,) from 0.
-        numbers: (rows,) hours or days.
-        products: (rows,) codes.
-    """
-    distinct, dense = np.unique(numbers, return_inverse=True)
-    key = (entities * max(len(distinct), 1) + dense) * len(PRODUCTS) + products
-    order = np.argsort(key)
-    changed = np.diff(key[order]) != 0
-    starts = np.concatenate([[0], np.flatnonzero(changed) + 1]) if len(key) else np.zeros(0, dtype=np.int64)
-    groups = np.zeros(len(key), dtype=np.int64)
-    groups[order] = np.cumsum(np.concatenate([[False], changed])) if len(key) else groups
-    return Grouping(order, starts, groups), order[starts]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +45,8 @@ def chain(member: Column, parent: Column, hours: Column, products: Column) -> Ch
         parent: (members,) each member's parent.
         hours, products: (events,) of each event.
     """
-    hours_from, rows = group(member, hours, products)
+    hours_from = grouped(joined([member, hours, products]))
+    rows = hours_from.first
     member_hours = Cells(window=Window.HOUR, scopes=member[rows], numbers=hours[rows], products=products[rows])
     days_from, member_days = _upward(member_hours, member_hours.scopes, Window.DAY)
     parent_hours_from, parent_hours = _upward(member_hours, parent[member_hours.scopes], Window.HOUR)
@@ -99,7 +66,8 @@ def chain(member: Column, parent: Column, hours: Column, products: Column) -> Ch
 
 def _upward(below: Cells, scopes: Column, window: Window) -> tuple[Grouping, Cells]:
     numbers = below.numbers // HOURS_PER_DAY if window is not below.window else below.numbers
-    grouping, rows = group(scopes, numbers, below.products)
+    grouping = grouped(joined([scopes, numbers, below.products]))
+    rows = grouping.first
     return grouping, Cells(window=window, scopes=scopes[rows], numbers=numbers[rows], products=below.products[rows])
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aggregator.known import Known
-from aggregator.rows import distinct_rows
+from aggregator.rows import grouped, joined
 from services.frames import Column
 from services.keyspace import COUNT_FIELD
 
@@ -49,13 +49,12 @@ def members(parents: Column, users: Column) -> Members:
         parents: (events, n) what names each event's parent.
         users: (events,) each event's user.
     """
-    distinct = distinct_rows(list(parents.T))
-    names = parents[distinct.first]
-    width = int(users.max(initial=0)) + 1
-    pairs, of_event = np.unique(distinct.place * width + users, return_inverse=True)
-    parent = pairs // width
-    bounds = np.searchsorted(parent, np.arange(len(names) + 1)).tolist()
-    return Members(of_event=of_event, users=pairs % width, parent=parent, parents=names, bounds=bounds)
+    of_parent = grouped(joined(list(parents.T)))
+    names = parents[of_parent.first]
+    of_pair = grouped(joined([of_parent.group, users]))
+    parent = of_parent.group[of_pair.first]
+    bounds = parent.searchsorted(np.arange(len(names) + 1)).tolist()
+    return Members(of_event=of_pair.group, users=users[of_pair.first], parent=parent, parents=names, bounds=bounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +118,10 @@ class Indexes:
             begin, end = self._of.bounds[at], self._of.bounds[at + 1]
             if held is not None:
                 values[begin:end] = [held.get(name, -1) for name in self._names[begin:end]]
-        living, first = np.unique(self._of.of_event[live], return_index=True)
-        new = living[np.argsort(first, kind="stable")]
+        of_event = self._of.of_event[live]
+        of_living = grouped(of_event)
+        living = of_event[of_living.first]
+        new = living[of_living.first.argsort(kind="stable")]
         counts = [held[COUNT] if held else 0 for held in self._held]
         entries: dict[int, list[str | bytes]] = {}
         for member in new[values[new] < 0].tolist():

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from aggregator.actives import by_row, with_ordinals
+from aggregator.actives import united
 from aggregator.cells import Cells, Layout, expiry_s, lay_out
 from aggregator.known import Known
 from services.counter_codec import Matrix, pack, unpack
@@ -23,6 +23,9 @@ Mask = npt.NDArray[np.bool_]
 
 _COUNTER_KINDS: Final = {Window.HOUR: Kind.HOURS, Window.DAY: Kind.DAYS}
 _ACTIVE_KINDS: Final = {Window.HOUR: Kind.ACTIVE_HOURS, Window.DAY: Kind.ACTIVE_DAYS}
+_COUNTERS: Final = np.array([len(product.counters) for product in PRODUCTS])
+"""How many each product has."""
+
 _SOON_S: Final = 3_600
 """More than a call takes and clocks differ."""
 
@@ -62,12 +65,18 @@ class Writes:
 
     def add(self, groups: Sequence[list[str | bytes]], held: Sequence[Hash], ends: Sequence[int]) -> None:
         """Add the groups that write anything."""
-        for group, known, end in zip(groups, held, ends, strict=True):
-            if len(group) > 1:
-                self.hashes.append(group)
-                self.changed.append(known)
-                # One about to end may be gone when this is written, and would come back without an end.
-                self.expiry.append(0 if known and end > self.now_s + _SOON_S else end)
+        if min(map(len, groups), default=0) == 1:
+            writing = [at for at, group in enumerate(groups) if len(group) > 1]
+            groups, held, ends = (
+                [groups[at] for at in writing],
+                [held[at] for at in writing],
+                [ends[at] for at in writing],
+            )
+        self.hashes += groups
+        self.changed += held
+        # One about to end may be gone when this is written, and would come back without an end.
+        soon_s = self.now_s + _SOON_S
+        self.expiry += [0 if known and end > soon_s else end for known, end in zip(held, ends, strict=True)]
 
 
 class StoredCells:
@@ -116,7 +125,7 @@ class StoredCells:
             self._write_actives(sums.active, writes)
 
     def _look_up(self, keys: Sequence[str], known: Known[bytes, bytes], now_s: int) -> list[Hash | None]:
-        held: list[Hash | None] = list(map(known.get, keys))
+        held = known.get_all(keys)
         for at, end in enumerate(self._ends[: len(keys)]):
             if 0 < end <= now_s:
                 held[at] = None
@@ -128,21 +137,14 @@ class StoredCells:
         if total.max() > COUNTER_MAX:
             writes.saturated += int(np.count_nonzero(total > COUNTER_MAX))
             total = np.minimum(total, COUNTER_MAX)
-        values = [b""] * len(total)
-        for product in PRODUCTS:
-            rows = np.flatnonzero(self.cells.products == product.code)
-            for row, value in zip(rows.tolist(), pack(total[rows], len(product.counters)), strict=True):
-                values[row] = value
+        values = pack(total, _COUNTERS[self.cells.products])
         writes.add(self._groups(self._keys, values, sums.events > 0), held, self._ends)
 
     def _write_actives(self, active: Active, writes: Writes) -> None:
         hashes = all_known(self._active_held)
         held = self._layout.values(hashes)
-        values = [b""] * len(self.cells)
-        changed = np.zeros(len(self.cells), dtype=np.bool_)
-        for row, ordinals in by_row(active.rows, active.ordinals).items():
-            values[row] = with_ordinals(held[row], ordinals)
-            changed[row] = values[row] != held[row]
+        values = united(held, active.rows, active.ordinals)
+        changed = np.array([value != (before or b"") for value, before in zip(values, held, strict=True)])
         writes.add(self._groups(self._active_keys, values, changed), hashes, self._ends)
 
     def _groups(self, keys: Sequence[str], values: Sequence[bytes], keep: Mask) -> list[list[str | bytes]]:

@@ -1,6 +1,7 @@
 """`python -m ingest`: one ingest worker."""
 
 import asyncio
+import os
 import sys
 
 import structlog
@@ -8,6 +9,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from ingest.header_names import accept_any_header_name
+from ingest.lean_records import read_lean_records
 from ingest.worker import GROUP, IngestWorker
 from services.health import HealthServer, keep_beating
 from services.kafka import KafkaRefused, KafkaUnavailable, abandon_producer, make_consumer, make_producer, translated
@@ -24,6 +26,8 @@ def main() -> int:
     except WrongSettings as error:
         sys.stderr.write(f"{error}\n")
         return Exit.WRONG_SETTINGS
+    # What was read should be counted before more is read: frames that wait are of no use to anybody.
+    os.nice(settings.ingest.niceness)
     return run(lambda: _main(settings))
 
 
@@ -65,6 +69,7 @@ async def _work(settings: Settings, telemetry: Telemetry, health: HealthServer, 
 
 def _consumer(settings: Settings) -> AIOKafkaConsumer:
     accept_any_header_name()
+    read_lean_records()
     session_ms = round(settings.ingest.session_timeout * 1000)
     return make_consumer(
         settings.kafka,

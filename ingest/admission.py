@@ -37,18 +37,28 @@ _new = tuple.__new__
 
 
 class Admission:
-    """Judges records one by one; remembers good ids and times, which changes no verdict."""
+    """Judges records one by one; remembers good ids and times, which changes no verdict.
+
+    What `ingest.admission_of_many` takes the same steps with:
+
+    Attributes:
+        max_bytes, max_age_ms, max_ahead_ms: of the rules.
+        decode, encode_lines: a record's value to an event, and events back in the fewest bytes, a line each.
+        time_ms: reads an event's `time`.
+        good_ids, good_sources: remembered as good.
+    """
 
     def __init__(self, rules: AdmissionRules) -> None:
         self._rules = rules
-        self._max_bytes = rules.max_bytes
-        self._max_age_ms = NO_LIMIT_MS if rules.max_age_ms is None else rules.max_age_ms
-        self._max_ahead_ms = rules.max_ahead_ms
-        self._decode = received_decoder("ignore" if rules.ignore_unknown else "refuse").decode
-        self._encode = msgspec.json.Encoder().encode
-        self._time_ms = TimeReader().read_ms
-        self._good_ids: set[str | None] = {None}
-        self._good_sources: set[str] = set()
+        self.max_bytes = rules.max_bytes
+        self.max_age_ms = NO_LIMIT_MS if rules.max_age_ms is None else rules.max_age_ms
+        self.max_ahead_ms = rules.max_ahead_ms
+        self.decode = received_decoder("ignore" if rules.ignore_unknown else "refuse").decode
+        encoder = msgspec.json.Encoder()
+        self._encode, self.encode_lines = encoder.encode, encoder.encode_lines
+        self.time_ms = TimeReader().read_ms
+        self.good_ids: set[str | None] = {None}
+        self.good_sources: set[str] = set()
 
     def admit(
         self, value: bytes | None, broker_ms: int, headers: Sequence[tuple[str, bytes]] = ()
@@ -63,26 +73,26 @@ class Admission:
         if headers and is_binary_mode(headers):
             form = structured_form(value, headers, self._rules)
             return form if isinstance(form, Rejected) else self.admit(form, broker_ms)
-        if value is None or len(value) > self._max_bytes:
+        if value is None or len(value) > self.max_bytes:
             return self._rejected(value, broker_ms, "no value, or too long")
         try:
-            event = self._decode(value)
-            time_ms = self._time_ms(event.time)
+            event = self.decode(value)
+            time_ms = self.time_ms(event.time)
         except (msgspec.MsgspecError, UnicodeError, RecursionError, WrongTime) as error:
             return self._rejected(value, broker_ms, str(error))
-        good = self._good_ids
+        good = self.good_ids
         if not (
             event.subject in good
             and event.organizationid in good
             and event.teamid in good
-            and event.source in self._good_sources
+            and event.source in self.good_sources
             and event.id.isprintable()
         ) and not self._are_ids_good(event):
             return self._rejected(value, broker_ms, "an id breaks the contract")
-        if not broker_ms - self._max_age_ms <= time_ms <= broker_ms + self._max_ahead_ms:
+        if not broker_ms - self.max_age_ms <= time_ms <= broker_ms + self.max_ahead_ms:
             return self._rejected(value, broker_ms, "the time is too far from the broker's")
         written = self._encode(event)
-        if len(written) != len(value) and self._is_suspect(value, written):
+        if len(written) != len(value) and self.is_suspect(value, written):
             rejected = diagnose(value, self._rules, broker_ms)
             if rejected is not None:
                 return rejected
@@ -93,7 +103,7 @@ class Admission:
         rejected = diagnose(value, self._rules, broker_ms)
         return rejected or Rejected(reason=Reason.WRONG_TYPE, field=None, detail=words)
 
-    def _is_suspect(self, value: bytes, written: bytes) -> bool:
+    def is_suspect(self, value: bytes, written: bytes) -> bool:
         """Whether the record may hold a duplicate key, or what was ignored."""
         if b"\\" not in value and value.count(b'"') == written.count(b'"'):
             return False
@@ -101,15 +111,15 @@ class Admission:
 
     def _are_ids_good(self, event: ReceivedEvent) -> bool:
         """Check the ids that are not remembered, and remember them."""
-        ids = {event.subject, event.organizationid, event.teamid} - self._good_ids
+        ids = {event.subject, event.organizationid, event.teamid} - self.good_ids
         if not all(text is None or is_id_text(text) for text in ids):
             return False
         if not (is_identity_text(event.source) and is_identity_text(event.id)):
             return False
-        if len(self._good_ids) > REMEMBERED_MAX:
-            self._good_ids = {None}
-        if len(self._good_sources) > REMEMBERED_MAX:
-            self._good_sources = set()
-        self._good_ids |= ids
-        self._good_sources.add(event.source)
+        if len(self.good_ids) > REMEMBERED_MAX:
+            self.good_ids = {None}
+        if len(self.good_sources) > REMEMBERED_MAX:
+            self.good_sources = set()
+        self.good_ids |= ids
+        self.good_sources.add(event.source)
         return True

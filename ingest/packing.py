@@ -204,10 +204,15 @@ def _localized(poll: Poll, events: Column, rejected: Column) -> tuple[list[str],
     wanted = [event_columns[name] for name in _POINTING]
     wanted += [event_columns[name] - 1 for name in _POINTING_PLUS_ONE]
     wanted.append(rejected_columns["reason"])
-    used, places = np.unique(np.concatenate(wanted), return_inverse=True)
-    if len(used) and used[0] < 0:
-        used, places = used[1:], places - 1
-    columns = iter(np.split(places, np.cumsum([len(column) for column in wanted])[:-1]))
+    pointers = np.concatenate(wanted)
+    # -1, an absent text, marks the last place, which is none of a string's.
+    marks = np.zeros(len(poll.strings) + 1, dtype=np.bool_)
+    marks[pointers] = True
+    marks[-1] = False
+    used = marks.nonzero()[0]
+    places = np.full(len(marks), -1)
+    places[used] = np.arange(len(used))
+    columns = iter(np.split(places[pointers], np.cumsum([len(column) for column in wanted])[:-1]))
     for name in _POINTING:
         event_columns[name] = next(columns)
     for name in _POINTING_PLUS_ONE:

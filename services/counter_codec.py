@@ -15,7 +15,8 @@ from services.metrics_contract import COUNTERS_PER_PRODUCT_MAX
 
 Matrix = npt.NDArray[np.int64]
 
-_WIDTHS = range(1, 8)
+_WIDTH_MAX = 7
+_WIDTHS = range(1, _WIDTH_MAX + 1)
 _LIMITS = np.array([1 << (8 * width) for width in _WIDTHS], dtype=np.int64)
 _SIZE_MAX = 1 + max(_WIDTHS) * COUNTERS_PER_PRODUCT_MAX
 _PADDED = _SIZE_MAX + 1
@@ -44,21 +45,24 @@ class CorruptCounter(ValueError):
     """A stored value is not one that `pack` makes."""
 
 
-def pack(matrix: Matrix, counters: int) -> list[bytes]:
+def pack(matrix: Matrix, counters: int | npt.NDArray[np.int64]) -> list[bytes]:
     """Return each row's first `counters` numbers packed.
 
     Args:
-        matrix: int64 (rows, at least `counters`), 0 to 2^53 - 1.
+        matrix: int64 (rows, at least `counters`), 0 to 2^53 - 1; what lies behind them is 0.
+        counters: of every row, or of each.
     """
-    rows = matrix[:, :counters]
-    widths = np.searchsorted(_LIMITS, rows.max(axis=1, initial=0), side="right") + 1
-    values = [b""] * len(rows)
-    for width in np.unique(widths).tolist():
-        at = np.flatnonzero(widths == width)
-        packed = np.empty((len(at), 1 + counters * width), dtype=np.uint8)
+    widths = _LIMITS.searchsorted(matrix.max(axis=1, initial=0), side="right") + 1
+    values = [b""] * len(matrix)
+    shapes = widths + np.int64(_WIDTH_MAX + 1) * counters
+    # Rows of one width and number of counters are packed together.
+    for shape in set(shapes.tolist()):
+        count, width = divmod(shape, _WIDTH_MAX + 1)
+        at = (shapes == shape).nonzero()[0]
+        packed = np.empty((len(at), 1 + count * width), dtype=np.uint8)
         packed[:, 0] = width
-        little_endian = np.ascontiguousarray(rows[at], dtype="<i8").view(np.uint8)
-        packed[:, 1:] = little_endian.reshape(len(at), counters, 8)[:, :, :width].reshape(len(at), -1)
+        little_endian = np.ascontiguousarray(matrix[at, :count], dtype="<i8").view(np.uint8)
+        packed[:, 1:] = little_endian.reshape(len(at), count, 8)[:, :, :width].reshape(len(at), -1)
         blob = packed.tobytes()
         step = packed.shape[1]
         for row, start in zip(at.tolist(), range(0, len(blob), step), strict=True):

@@ -97,6 +97,10 @@ class ReadRequest:
     members: Sequence[Sequence[str | bytes]] = ()
     whole: Sequence[str] = ()
 
+    @property
+    def asks_nothing(self) -> bool:
+        return not (self.fields or self.members or self.whole)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadResult:
@@ -126,8 +130,9 @@ class ApplyRequest:
         source_partitions, sources, months: what changes of the state's.
         hashes: (key, field, value, field, value, …) groups, absolute values.
         hash_expiry_s: for each group, UNIX seconds at which the key ends; 0 leaves that as it is.
-        sets: (key, integer, …) groups to add, integers as decimal bytes.
-        living_hashes: (key, field, value, …) groups whose key, like each set's, lives `lifetime_s` after this write.
+        sets: (key, integer, …) groups to add, integers as decimal bytes; the key's end stays as it is.
+        living_sets: the same, and the key lives `lifetime_s` after this write.
+        living_hashes: (key, field, value, …) groups whose key lives as long.
         lifetime_s: seconds, 0 for ever.
     """
 
@@ -141,6 +146,7 @@ class ApplyRequest:
     hashes: Sequence[Sequence[str | bytes]] = ()
     hash_expiry_s: Sequence[int] = ()
     sets: Sequence[Sequence[str | bytes]] = ()
+    living_sets: Sequence[Sequence[str | bytes]] = ()
     living_hashes: Sequence[Sequence[str | bytes]] = ()
     lifetime_s: int = 0
 

@@ -199,6 +199,7 @@ def data_class(product: int) -> type[Struct]:
     return found
 
 
+@cache
 def text_names(product: int) -> tuple[str, ...]:
     """Return the names of the texts that a product's `data` ends with, in order."""
     return data_class(product).__struct_fields__[len(PRODUCTS[product].counters) :]

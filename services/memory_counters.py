@@ -104,10 +104,10 @@ def _write(held: MemoryPartition, request: ApplyRequest) -> None:
         if expires_at:
             held.expiry_s[key] = expires_at
         _set_fields(held, key, group[1:])
-    for key_and_members in request.sets:
+    for key_and_members in [*request.sets, *request.living_sets]:
         key = _text(key_and_members[0])
         held.sets.setdefault(key, set()).update(int(member) for member in key_and_members[1:])
-        held.lifetime_s[key] = request.lifetime_s
+    held.lifetime_s.update((_text(group[0]), request.lifetime_s) for group in request.living_sets)
     for group in request.living_hashes:
         key = _text(group[0])
         _set_fields(held, key, group[1:])

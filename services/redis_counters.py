@@ -151,15 +151,21 @@ def pack_run(request: ApplyRequest) -> bytes:
         expiry = [end for parts, end in zip(slices, expiry, strict=True) for _ in parts]
     run = (
         write_progress(request),
-        hashes,
+        _flat(hashes),
         expiry,
-        _sliced(request.sets),
-        _sliced(request.living_hashes),
+        _flat(_sliced(request.sets)),
+        _flat(_sliced(request.living_sets)),
+        _flat(_sliced(request.living_hashes)),
         request.lifetime_s,
     )
     packed = msgpack.packb(run, use_bin_type=False)
     assert isinstance(packed, bytes)
     return packed
+
+
+def _flat(groups: Sequence[Sequence[str | bytes]]) -> tuple[list[int], list[str | bytes]]:
+    """Return the groups' lengths, and the groups one behind the other."""
+    return list(map(len, groups)), list(chain.from_iterable(groups))
 
 
 def _sliced(groups: Sequence[Sequence[str | bytes]]) -> list[Sequence[str | bytes]]:

@@ -149,6 +149,7 @@ class IngestSettings(Group):
     max_frame_bytes: int = Field(900_000, ge=10_000, le=1_000_000)
     heartbeat_interval: Duration = 1.0
     linger: Duration = Field(0.1, description="least time between polls that bring little")
+    niceness: int = Field(5, ge=0, le=19, description="so that what was read is counted before more is read")
     clock_skew: Duration = Field(2.0, description="taken off the clock for a source read to its end")
     delivery_timeout: Duration = Field(120.0, description="of one frame, dead letter or commit; then the worker ends")
     session_timeout: Duration = 10.0

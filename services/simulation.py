@@ -37,7 +37,12 @@ def simulate(profile: Profile, seed: int, events: int | None, end_ms: int) -> It
     """
     shape = SHAPES[profile]
     total = shape.default_events if events is None else events
-    run = f"{crc32(f'{profile}/{seed}/{total}/{end_ms}'.encode()):08x}"
+    yield from lines_of(shape, profile, seed, total, end_ms)
+
+
+def lines_of(shape: Shape, name: str, seed: int, total: int, end_ms: int) -> Iterator[bytes]:
+    """Yield the events of any shape; `name` tells its ids from those of other shapes."""
+    run = f"{crc32(f'{name}/{seed}/{total}/{end_ms}'.encode()):08x}"
     names = [(_named(member), _named(replace(member, team=None))) for member in members(shape)]
     clock = _Rhythm(shape, end_ms)
     recent: deque[bytes] = deque(maxlen=COPIES_FROM)

@@ -19,6 +19,7 @@ PARTITION = PartitionId(0)
 PREFIX = epoch_prefix(tags(1)[PARTITION], Epoch(1))
 HASHES = [f"{PREFIX}h:acme/1", f"{PREFIX}d:acme/1"]
 SETS = [f"{PREFIX}x:1/0/0", f"{PREFIX}x:1/0/1"]
+LIVING_SET = f"{PREFIX}x:1/0/2"
 LIVING = f"{PREFIX}x:1"
 RUN = ApplyRequest(
     epoch=Epoch(1),
@@ -28,6 +29,7 @@ RUN = ApplyRequest(
     hashes=[[key, "0", b"\x01\x01"] for key in HASHES],
     hash_expiry_s=[0, 0],
     sets=[[key, "5"] for key in SETS],
+    living_sets=[[LIVING_SET, "5"]],
     living_hashes=[[LIVING, "0", "16:3"]],
 )
 
@@ -43,7 +45,7 @@ async def whole(client: Redis) -> dict[bytes, bytes | None]:
     return {key: await client.dump(key) async for key in client.scan_iter()}
 
 
-@pytest.mark.parametrize("key", [*HASHES, *SETS, LIVING])
+@pytest.mark.parametrize("key", [*HASHES, *SETS, LIVING_SET, LIVING])
 async def test_a_run_with_a_key_of_another_type_changes_nothing(client: Redis, key: str) -> None:
     store = RedisCounterStore(client, 1)
     await store.begin(

@@ -61,6 +61,7 @@ def run_of(first: int, last: int, **changes: Any) -> ApplyRequest:
         hashes=[[f"{PREFIX}h:acme/1", "0", b"\x00\xff", "1", b"x" * 60]],
         hash_expiry_s=[0],
         sets=[[f"{PREFIX}x:1/0/0", str(-(2**63)), str(2**63 - 1), "5"]],
+        living_sets=[[f"{PREFIX}x:1/0/1", "7"]],
         living_hashes=[[f"{PREFIX}x:1", "0", "16:3"]],
     )
     return replace(request, **changes)
@@ -185,12 +186,14 @@ async def test_keys_come_once_each_and_of_one_partition_only(store: CounterStore
     await store.begin(PARTITION, BEGUN)
     await store.apply(PARTITION, run_of(0, 0))
     keys = [key async for key in store.keys(PARTITION) if not key.endswith(":state")]
-    assert sorted(keys) == [f"{PREFIX}h:acme/1", f"{PREFIX}x:1", f"{PREFIX}x:1/0/0"]
+    assert sorted(keys) == [f"{PREFIX}h:acme/1", *(f"{PREFIX}x:1{end}" for end in ("", "/0/0", "/0/1"))]
     assert [key async for key in store.keys(PartitionId(1))] == []
 
 
 async def contents(store: CounterStore) -> object:
-    request = ReadRequest(whole=[f"{PREFIX}h:acme/1", f"{PREFIX}x:1"], members=[[f"{PREFIX}x:1/0/0", "5", "6"]])
+    request = ReadRequest(
+        whole=[f"{PREFIX}h:acme/1", f"{PREFIX}x:1"], members=[[f"{PREFIX}x:1/0/0", "5", "6"], [f"{PREFIX}x:1/0/1", "7"]]
+    )
     return await store.read(PARTITION, request)
 
 
@@ -206,8 +209,13 @@ async def test_redis_ends_what_has_an_end_and_keeps_the_rest(redis_url: str) -> 
     )
     assert await client.expiretime(hour) == far
     assert await client.ttl(ledger) == -1
-    assert 990 < await client.ttl(f"{PREFIX}x:1/0/0") <= 1000
+    assert await client.ttl(f"{PREFIX}x:1/0/0") == -1
+    assert 990 < await client.ttl(f"{PREFIX}x:1/0/1") <= 1000
     assert 990 < await client.ttl(f"{PREFIX}x:1") <= 1000
+    living = f"{PREFIX}x:1/0/1"
+    await store.apply(PARTITION, run_of(1, 1, sets=[[living, "8"]], living_sets=[], lifetime_s=5000))
+    assert 990 < await client.ttl(living) <= 1000
+    assert await client.smismember(living, ["7", "8"]) == [1, 1]
     await client.aclose()
 
 

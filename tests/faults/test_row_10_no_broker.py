@@ -17,12 +17,12 @@ from tests.faults.away import (
 from tests.faults.conftest import FULL
 from tests.faults.load import seeded_load
 from tests.faults.publisher import Publisher
-from tests.faults.soak.memory import resident_bytes
 from tests.faults.verdict import assert_right
 from tests.support.deployment import Deployment
 from tests.support.kafka_cluster import KafkaCluster
 from tests.support.oracle import DAY_MS, to_ms, to_text
 from tests.support.ports import free_ports
+from tests.support.process_memory import resident_bytes
 
 pytestmark = [pytest.mark.faults, pytest.mark.guarantee, pytest.mark.timeout(600 if FULL else 240)]
 

@@ -46,9 +46,18 @@ async def fold_logs(
 
 
 async def fold_run(
-    store: MemoryCounterStore, partition: PartitionId, frames: Sequence[bytes], knowledge: Knowledge
+    store: MemoryCounterStore,
+    partition: PartitionId,
+    frames: Sequence[bytes],
+    knowledge: Knowledge,
+    *,
+    forget: bool | None = None,
 ) -> Folded:
-    """Fold and apply the next frames of a partition as one run."""
+    """Fold and apply the next frames of a partition as one run.
+
+    Args:
+        forget: whether nothing is known of the partition afterwards; if None, after an odd number of frames.
+    """
     state = await store.state(partition)
     assert state is not None
     prefix = epoch_prefix(tags(len(store.partitions))[partition], state.epoch)
@@ -64,6 +73,6 @@ async def fold_run(
     folded = fold.finish(await store.read(partition, fold.request))
     assert await store.apply(partition, folded.request) == Applied()
     folded.learn()
-    if len(frames) % 2:
+    if len(frames) % 2 if forget is None else forget:
         knowledge.forget(prefix)
     return folded

@@ -101,6 +101,12 @@ class PipelineUnderTest:
         self._child.stop(seconds=STOP_SECONDS)
         await_condition(lambda: not any(is_alive(pid) for pid in pids), "everything that `up` started ends", seconds=5)
 
+    @property
+    def pid(self) -> int:
+        """Of `up` itself."""
+        assert self._child is not None
+        return self._child.pid
+
     def state(self) -> dict[str, Any]:
         state: dict[str, Any] = json.loads(self.state_file.read_text())
         return state
@@ -197,8 +203,14 @@ class PipelineUnderTest:
 
     def client(self, organization: str) -> httpx.Client:
         """A client of the query API with an organization's token."""
+        return httpx.Client(**self._client_options(organization))
+
+    def async_client(self, organization: str) -> httpx.AsyncClient:
+        return httpx.AsyncClient(**self._client_options(organization))
+
+    def _client_options(self, organization: str) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self.token(organization)}"}
-        return httpx.Client(base_url=self.state()["api"], headers=headers, timeout=HTTP_SECONDS)
+        return {"base_url": self.state()["api"], "headers": headers, "timeout": HTTP_SECONDS}
 
 
 _TOPICS = ("events", "directory", "frames", "dead_letters")

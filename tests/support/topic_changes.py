@@ -1,6 +1,6 @@
 """Changes to a topic under a running system: its configuration, its records, the topic itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -68,3 +68,10 @@ def ends(bootstrap: str, topic: str) -> dict[int, int]:
         }
     finally:
         consumer.close()
+
+
+def forget_groups(bootstrap: str, groups: Sequence[str]) -> None:
+    """Delete consumer groups without members, with all that they committed."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    for future in admin.delete_consumer_groups(list(groups)).values():
+        future.result(SECONDS)

@@ -1,23 +1,20 @@
 """Resident memory of each role over a run in which processes come and go."""
 
-import os
 import statistics
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 from services.clock import monotonic_s
+from tests.support.process_memory import resident_bytes
 from tests.support.worker import Worker
 
 EVERY_SECONDS = 1.0
 WARM_UP_SECONDS = 60.0
 SHARE = 5
 """The first and the last fifth of what is looked at stand for its begin and its end."""
-
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,10 +94,6 @@ class MemorySampler:
                     age_s = now_s - seen_s.setdefault(pid, now_s)
                     sample = Sample(role=worker.role, pid=pid, at_s=now_s - began_s, age_s=age_s, rss_bytes=rss)
                     self.samples.append(sample)
-
-
-def resident_bytes(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
 
 
 def by_role(samples: Iterable[Sample], warm_up_s: float = WARM_UP_SECONDS) -> list[RoleMemory]:

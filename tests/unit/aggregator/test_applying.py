@@ -109,32 +109,59 @@ async def test_whatever_becomes_of_a_reply_the_state_is_that_of_a_calm_day(
 
 
 class RolledBackStore(MemoryCounterStore):
-    """A store that goes back to its first state before the second read."""
+    """A store that goes back to its first state before the third read, or before the third apply."""
 
-    def __init__(self) -> None:
+    def __init__(self, call: Literal["read", "apply"]) -> None:
         super().__init__(1)
-        self._reads = 0
+        self._call = call
+        self._calls = 0
 
     async def read(self, partition: PartitionId, request: ReadRequest) -> ReadResult:
-        self._reads += 1
-        if self._reads == 3:
+        await self._note("read")
+        return await super().read(partition, request)
+
+    async def apply(self, partition: PartitionId, request: ApplyRequest) -> ApplyOutcome:
+        await self._note("apply")
+        return await super().apply(partition, request)
+
+    async def _note(self, call: str) -> None:
+        self._calls += call == self._call
+        if self._calls == 3:
             empty, _ = await fold_all([], [])
             self.partitions[0] = empty.partitions[0]
-        return await super().read(partition, request)
 
 
 @pytest.fixture
 def event_frames() -> list[bytes]:
     event = (
         b'{"specversion":"1.0","id":"%d","source":"s","type":"usage.chat","time":"2025-01-01T00:00:00Z",'
-        b'"subject":"ann","organizationid":"acme","data":{"interactions":1}}'
+        b'"subject":"user-%d","organizationid":"acme","data":{"interactions":1}}'
     )
-    return log_of([event % number for number in range(6)], [1, 1, 1, 1, 1])
+    return log_of([event % (number, number) for number in range(6)], [1, 1, 1, 1, 1])
 
 
-async def test_a_store_that_lost_writes_ends_the_worker(event_frames: list[bytes]) -> None:
+@pytest.mark.parametrize("call", ["read", "apply"])
+async def test_a_store_that_lost_writes_ends_the_worker(
+    event_frames: list[bytes], call: Literal["read", "apply"]
+) -> None:
     with pytest.raises(LostWrites, match="lost writes"):
-        await feed_slowly(RolledBackStore(), event_frames)
+        await feed_slowly(RolledBackStore(call), event_frames)
+
+
+async def test_a_fold_on_what_is_known_reads_nothing(event_frames: list[bytes]) -> None:
+    store = CountingStore()
+    await feed_slowly(store, [event_frames[0]] * 3)
+    assert (store.reads, store.partitions[0].state and store.partitions[0].state.applied_offset) == (2, 2)
+
+
+class CountingStore(MemoryCounterStore):
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.reads = 0
+
+    async def read(self, partition: PartitionId, request: ReadRequest) -> ReadResult:
+        self.reads += 1
+        return await super().read(partition, request)
 
 
 async def feed_slowly(store: MemoryCounterStore, frames: Sequence[bytes]) -> None:

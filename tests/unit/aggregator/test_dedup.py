@@ -15,6 +15,8 @@ from aggregator.dedup import (
     periods_of,
     read_period,
 )
+from aggregator.known_ids import KnownIds
+from aggregator.renewals import Renewals
 from aggregator.run import Run, join
 from services.identifiers import FrameOffset
 from services.memory_counters import MemoryPartition
@@ -42,9 +44,10 @@ def run_of(*events: tuple[str, int]) -> Run:
 
 
 class Index:
-    """The index in memory, fed run by run."""
+    """The index in memory, fed run by run to a worker that remembers nothing."""
 
     def __init__(self) -> None:
+        self.known = KnownIds(0)
         self.held = MemoryPartition()
         self.periods: dict[int, tuple[Generation, ...]] = {}
 
@@ -52,13 +55,14 @@ class Index:
         """Return which events were copies; the others are in the index afterwards."""
         periods = {period: self.periods.get(period, ()) for period in periods_of(run)}
         texts = [str(identity) for identity in run.identity.tolist()]
-        asked = lookup(run, texts, periods, "")
+        asked = lookup(run, texts, periods, "", self.known)
         members = [
             int(int(member) in self.held.sets.get(str(key), set())) for key, *ids in asked.groups for member in ids
         ]
         copied = copies(run, asked, members)
-        added = additions(run, texts, ~copied, periods, "")
-        for key, *ids in added.sets:
+        added = additions(run, texts, ~copied, periods, "", Renewals(), 0)
+        assert not added.sets
+        for key, *ids in added.living_sets:
             self.held.sets.setdefault(str(key), set()).update(map(int, ids))
         self.periods |= added.periods
         for key, *fields in added.hashes:

@@ -1,5 +1,8 @@
 """The queue hands out as many frames as one call holds, by what their events brought lately."""
 
+import asyncio
+from collections.abc import Sequence
+
 import pytest
 
 from aggregator.frame_queue import FrameQueue
@@ -25,9 +28,38 @@ async def test_frames_go_together_as_far_as_one_call_holds_their_events(
     queue.items_an_event = items_an_event
     [frames] = TopicReader(1, first_ms=BROKER_MS, frame_events=2).read_all([(topic, compact(value))] * 24, [])
     assert len(frames) == 12
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_offer(queue, frames))
+        found = []
+        for _ in together:
+            await _settle()
+            found.append(len(await queue.take()))
+    assert found == together
+
+
+async def test_what_fills_two_calls_waits_and_no_more_of_the_log_is_read() -> None:
+    queue = FrameQueue(PARTITION, FrameOffset(0), FINGERPRINT, CALL_ITEMS)
+    queue.items_an_event = 1.0
+    [frames] = TopicReader(1, first_ms=BROKER_MS, frame_events=2).read_all([("events", compact(event()))] * 30, [])
+    async with asyncio.TaskGroup() as tasks:
+        offering = tasks.create_task(_offer(queue, frames))
+        await _settle()
+        assert queue.expected == 10
+        assert len(await queue.take()) == 5
+        await _settle()
+        assert queue.expected == 15
+        assert offering.done()
+
+
+async def _offer(queue: FrameQueue, frames: Sequence[bytes]) -> None:
     for offset, frame in enumerate(frames):
         await queue.offer(FrameOffset(offset), frame, lambda: None)
-    assert [len(await queue.take()) for _ in together] == together
+
+
+async def _settle() -> None:
+    """Let everybody go on as far as he can."""
+    for _ in range(100):
+        await asyncio.sleep(0)
 
 
 async def test_bytes_that_are_no_frame_are_told_once_all_before_them_are_taken() -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import ingest.poll
 from ingest.admission import Admission
 from ingest.directory_admission import DirectoryAdmission
 from ingest.packing import Packer, PackingLimits, home_of
@@ -74,6 +75,13 @@ def polled(draw: st.DrawFn) -> Polled:
         value = draw(st.sampled_from([good, good, good, b"{}", None]))
         records.append(FakeRecord(offset=offset, timestamp=broker_ms, value=value))
     return Polled(records=records, beyond=draw(st.integers(0, 3)), topic=topic)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_chunks() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ingest.poll, "CHUNK", 3)
+        yield
 
 
 POLLS = st.lists(polled(), min_size=1, max_size=4)

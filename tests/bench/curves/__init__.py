@@ -1,0 +1,1 @@
+"""`make bench-curves`: what a figure depends on, as numbers and as plots."""

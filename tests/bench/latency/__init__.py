@@ -1,0 +1,1 @@
+"""`make bench-latency`: from a producer's acknowledgement until the API shows it, at several rates of other traffic."""
