@@ -11,6 +11,7 @@ from aggregator.errors import LostWrites
 from aggregator.folding import Fold, Folded
 from aggregator.frame_queue import FrameQueue, Waiting
 from aggregator.known import Knowledge
+from aggregator.lull import Lull
 from aggregator.retrying import Retrying
 from aggregator.run import Run, join
 from services.clock import monotonic_s, now_ms
@@ -55,6 +56,7 @@ class Shared:
     retrying: Retrying
     telemetry: Telemetry
     crash_points: CrashPoints
+    lull: Lull
 
 
 class PartitionApplier:
@@ -82,7 +84,9 @@ class PartitionApplier:
         # Frames that crashed a worker together are folded one by one, so that the one at fault is known.
         self._alone_until = NOTHING_APPLIED if state.crash is None else state.crash.last
         self._trying: tuple[FrameOffset, FrameOffset] | None = None
-        self.queue = FrameQueue(partition, FrameOffset(state.applied_offset + 1), state.fingerprint, shared.max_items)
+        self.queue = FrameQueue(
+            partition, FrameOffset(state.applied_offset + 1), state.fingerprint, shared.max_items, shared.lull
+        )
         self._log = structlog.get_logger().bind(partition=partition)
 
     async def run(self) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from aggregator.errors import LostWrites
+from aggregator.lull import Lull
 from services.clock import now_ms
 from services.frames import Frame, WrongFrame, decode_frame
 from services.identifiers import FrameOffset, PartitionId
@@ -46,14 +47,18 @@ class FrameQueue:
         expected: offset of the first frame.
         fingerprint: of the identity secret that the counters were made with.
         max_items: ids and cells that one script call may hold.
+        lull: shared by the queues of a worker.
     """
 
-    def __init__(self, partition: PartitionId, expected: FrameOffset, fingerprint: str, max_items: int) -> None:
+    def __init__(
+        self, partition: PartitionId, expected: FrameOffset, fingerprint: str, max_items: int, lull: Lull
+    ) -> None:
         self._partition = partition
         self.expected = expected
         """Offset of the next frame to come, or of the bytes that `take` raises for."""
         self._fingerprint = fingerprint
         self._max_items = max_items
+        self._lull = lull
         self._queue: deque[Waiting] = deque()
         self._changed = asyncio.Condition()
         self._released = False
@@ -90,6 +95,7 @@ class FrameQueue:
             if self._released:
                 return
             self._queue.append(Waiting(offset, frame, done))
+            self._lull.frame_came()
             self.expected = FrameOffset(offset + 1)
             self._changed.notify_all()
 
@@ -113,6 +119,8 @@ class FrameQueue:
                 raise self._wrong
             if _is_behind(self._queue[-1].frame):
                 await self._until_full()
+        await self._lull.wait()
+        async with self._changed:
             taken = self._take()
             self._changed.notify_all()
             return taken

@@ -18,6 +18,7 @@ from aggregator.errors import LostWrites
 from aggregator.holding import count_crash
 from aggregator.known import Knowledge
 from aggregator.log_probe import LogProbe
+from aggregator.lull import Lull
 from aggregator.retrying import Retrying
 from services.counters import NOTHING_APPLIED, CounterStore, PartitionState, StoreRefused
 from services.crash_points import CrashPoints
@@ -71,6 +72,7 @@ class Owner:
             retrying=retrying,
             telemetry=telemetry,
             crash_points=CrashPoints(settings.testing.crash_point),
+            lull=Lull(),
         )
         self._appliers: dict[PartitionId, PartitionApplier] = {}
         self._tasks: dict[PartitionId, asyncio.Task[None]] = {}

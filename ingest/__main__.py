@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer
@@ -17,6 +18,9 @@ from services.lifecycle import Exit, Refused, run, stop_on_signals
 from services.settings import Settings, WrongSettings, load_settings
 from services.telemetry import Telemetry, configure_logs
 from services.topics import check_frames
+
+FETCH_MIN_BYTES: Final = 2 * 1024 * 1024
+"""Some thousands of events: enough for large frames, so that the broker need not wait for more."""
 
 
 def main() -> int:
@@ -80,6 +84,9 @@ def _consumer(settings: Settings) -> AIOKafkaConsumer:
         session_timeout_ms=session_ms,
         heartbeat_interval_ms=min(3000, session_ms // 3),
         max_partition_fetch_bytes=4 * 1024 * 1024,
+        # The broker gathers what comes. A client that waits itself holds what it fetched before that, and waits twice.
+        fetch_min_bytes=FETCH_MIN_BYTES,
+        fetch_max_wait_ms=round(settings.ingest.linger * 1000),
         # A new source partition is heard of, and asOf unknown until it is read, within a second.
         metadata_max_age_ms=1000,
     )

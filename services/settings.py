@@ -148,7 +148,7 @@ class IngestSettings(Group):
     max_frame_events: int = Field(2_800, ge=1, le=4_000, description="7 ids and cells each stay under 20,000 a call")
     max_frame_bytes: int = Field(900_000, ge=10_000, le=1_000_000)
     heartbeat_interval: Duration = 1.0
-    linger: Duration = Field(0.1, description="least time between polls that bring little")
+    linger: Duration = Field(0.15, description="how long little is gathered for a poll")
     niceness: int = Field(5, ge=0, le=19, description="so that what was read is counted before more is read")
     clock_skew: Duration = Field(2.0, description="taken off the clock for a source read to its end")
     delivery_timeout: Duration = Field(120.0, description="of one frame, dead letter or commit; then the worker ends")

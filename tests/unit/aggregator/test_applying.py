@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from aggregator.applying import PartitionApplier, Shared
 from aggregator.errors import LostWrites
 from aggregator.known import Knowledge
+from aggregator.lull import Lull
 from aggregator.retrying import Retrying
 from services.counters import ApplyOutcome, ApplyRequest, PartitionState, ReadRequest, ReadResult, StoreUnavailable
 from services.crash_points import CrashPoints
@@ -65,6 +66,7 @@ def applier_on(store: MemoryCounterStore, state: PartitionState) -> PartitionApp
         retrying=Retrying(telemetry, HealthServer(telemetry)),
         telemetry=telemetry,
         crash_points=CrashPoints(""),
+        lull=Lull(),
     )
     return PartitionApplier(PARTITION, "0", state, shared)
 

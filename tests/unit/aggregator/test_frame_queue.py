@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from aggregator.frame_queue import FrameQueue
+from aggregator.lull import Lull
 from services.identifiers import FrameOffset, PartitionId
 from services.lifecycle import Refused
 from tests.support.log_of_frames import DIRECTORY, FINGERPRINT, TopicReader
@@ -24,7 +25,7 @@ CALL_ITEMS = 10
 async def test_frames_go_together_as_far_as_one_call_holds_their_events(
     topic: str, value: object, items_an_event: float, together: list[int]
 ) -> None:
-    queue = FrameQueue(PartitionId(0), FrameOffset(0), FINGERPRINT, CALL_ITEMS)
+    queue = FrameQueue(PartitionId(0), FrameOffset(0), FINGERPRINT, CALL_ITEMS, Lull())
     queue.items_an_event = items_an_event
     [frames] = TopicReader(1, first_ms=BROKER_MS, frame_events=2).read_all([(topic, compact(value))] * 24, [])
     assert len(frames) == 12
@@ -38,7 +39,7 @@ async def test_frames_go_together_as_far_as_one_call_holds_their_events(
 
 
 async def test_what_fills_two_calls_waits_and_no_more_of_the_log_is_read() -> None:
-    queue = FrameQueue(PARTITION, FrameOffset(0), FINGERPRINT, CALL_ITEMS)
+    queue = FrameQueue(PARTITION, FrameOffset(0), FINGERPRINT, CALL_ITEMS, Lull())
     queue.items_an_event = 1.0
     [frames] = TopicReader(1, first_ms=BROKER_MS, frame_events=2).read_all([("events", compact(event()))] * 30, [])
     async with asyncio.TaskGroup() as tasks:
@@ -63,7 +64,7 @@ async def _settle() -> None:
 
 
 async def test_bytes_that_are_no_frame_are_told_once_all_before_them_are_taken() -> None:
-    queue = FrameQueue(PARTITION, FrameOffset(0), FINGERPRINT, CALL_ITEMS)
+    queue = FrameQueue(PARTITION, FrameOffset(0), FINGERPRINT, CALL_ITEMS, Lull())
     queue.items_an_event = 1.0
     [frames] = TopicReader(1, first_ms=BROKER_MS, frame_events=2).read_all([("events", compact(event()))] * 4, [])
     for offset, value in enumerate([*frames, b"rubbish", *frames, b"more"]):
@@ -79,7 +80,7 @@ async def test_a_bug_in_decoding_is_told_like_one_in_folding(monkeypatch: pytest
         raise AttributeError
 
     monkeypatch.setattr("aggregator.frame_queue.decode_frame", decode)
-    queue = FrameQueue(PARTITION, FrameOffset(3), FINGERPRINT, CALL_ITEMS)
+    queue = FrameQueue(PARTITION, FrameOffset(3), FINGERPRINT, CALL_ITEMS, Lull())
     await queue.offer(FrameOffset(3), b"", lambda: None)
     with pytest.raises(AttributeError):
         await queue.take()
