@@ -41,7 +41,7 @@ bench-limits: setup ## what reading and decoding alone cost on this machine
 bench-stages: setup ## microseconds that an event costs in each step of ingest, the aggregator and Redis
 	$(PYTHON) -m tests.bench.stages $(ARGS)
 
-bench-latency: setup ## from acknowledgement to visible in the API, beside 1,000 to 50,000 events/s
+bench-latency: setup ## from acknowledgement to visible in the API, beside 1,000 to 47,000 events/s
 	$(PYTHON) -m tests.bench.latency $(ARGS)
 
 bench-rest: setup ## how soon `up` counts, and what idle roles use

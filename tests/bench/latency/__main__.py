@@ -25,10 +25,10 @@ from tests.bench.latency.probe import ORGANIZATION, Probe
 from tests.support import servers
 from tests.support.pipeline import ROOT, PipelineUnderTest, clean_environment, running_pipeline
 
-RATES = (1_000, 10_000, 50_000)
+RATES = (1_000, 10_000, 47_000)
 WARM_UP_SECONDS = 3.0
-LIMITS_MS = {10_000: 500, 50_000: 2_000}
-"""p99 that was promised at a rate."""
+LIMITS_MS = {10_000: 500, 47_000: 2_000}
+"""p99 that was promised at a rate; the last is half of what `make bench` showed on two cores."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
