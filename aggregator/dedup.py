@@ -80,12 +80,15 @@ class Lookup:
     known: Mask
 
 
-def lookup(run: Run, texts: Sequence[str], periods: Periods, prefix: str, known_ids: KnownIds) -> Lookup:
+def lookup(
+    run: Run, texts: Sequence[str], periods: Periods, prefix: str, known_ids: KnownIds, now_s: float = 0.0
+) -> Lookup:
     """Return the sets to ask, which event each answer is about, and what need not be asked.
 
     Args:
         texts: the identities as decimal numbers.
         periods: every one of `periods_of`.
+        now_s: UNIX seconds; what may have ended by now is asked.
     """
     groups: list[list[str | bytes]] = []
     asked: list[Column] = []
@@ -93,7 +96,7 @@ def lookup(run: Run, texts: Sequence[str], periods: Periods, prefix: str, known_
     for period, events in _places(run):
         for number, generation in enumerate(periods[period]):
             key = generation_key(prefix, period, number)
-            if (ids := known_ids.get(key)) is not None:
+            if (ids := known_ids.get(key, now_s)) is not None:
                 known[events] |= ids.contains(run.identity[events])
                 continue
             places, members = _sets(run.identity, events, generation.ranges)

@@ -4,6 +4,7 @@
 belong to one (epoch, applied offset): a fold made on a read is thrown away when the store has moved on.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -66,12 +67,12 @@ class Folded:
                 known[group[1]] = group[2]  # type: ignore[index,assignment]
             else:
                 known.update(zip(group[1::2], group[2::2], strict=True))  # type: ignore[arg-type]
-        knowledge, until_s = self.place.knowledge, self.place.now_s + self.place.keeping.ids_pause_s
+        knowledge, now_s, keeping = self.place.knowledge, self.place.now_s, self.place.keeping
         for growth in self.growths:
             if growth.begins:
-                knowledge.ids.begin(growth.key)
+                knowledge.ids.begin(growth.key, math.inf if keeping.ids_s is None else now_s + keeping.ids_s)
             knowledge.ids.add(growth.key, growth.ids)
-            knowledge.renewals.note(growth.key, growth.ranges, growth.renewed, until_s)
+            knowledge.renewals.note(growth.key, growth.ranges, growth.renewed, now_s + keeping.ids_pause_s)
 
 
 class Fold:
@@ -84,7 +85,7 @@ class Fold:
     def __init__(self, run: Run, *, epoch: Epoch, periods: Periods, place: Place) -> None:
         self._run, self._epoch, self._periods, self._place = run, epoch, periods, place
         self._texts = list(map(str, run.identity.tolist()))
-        self._lookup = lookup(run, self._texts, periods, place.prefix, place.knowledge.ids)
+        self._lookup = lookup(run, self._texts, periods, place.prefix, place.knowledge.ids, place.now_s)
         self._branches = _branches(run, place)
         self._directory = DirectoryFold(run.directory, place.prefix)
         self._ledger_rows = rows_of(run)

@@ -1,10 +1,12 @@
 """Identities that a worker knows without asking: those of generations of the dedup index that it saw begin.
 
 A generation is known whole or not at all: whoever began one and has been the only one to write it knows what is in it,
-and need not ask the store. On any doubt the partition is forgotten, and its generations are asked for from then on.
+and need not ask the store, until the first of its sets may have ended. On any doubt the partition is forgotten, and its
+generations are asked for from then on.
 Bounded: when there are too many identities, the largest generation goes.
 """
 
+import math
 from typing import Final
 
 import numpy as np
@@ -58,14 +60,22 @@ class KnownIds:
     def __init__(self, ids_max: int = IDS_MAX) -> None:
         self._max = ids_max
         self._sets: dict[str, IdSet] = {}
+        self._until_s: dict[str, float] = {}
 
-    def get(self, key: str) -> IdSet | None:
-        """Return a generation's identities, None when they are not all known."""
+    def get(self, key: str, now_s: float = 0.0) -> IdSet | None:
+        """Return a generation's identities at a UNIX second, None when they are not all known."""
+        if now_s >= self._until_s.get(key, math.inf):
+            self._sets.pop(key, None)
         return self._sets.get(key)
 
-    def begin(self, key: str) -> None:
-        """Know a generation that is about to get its first identities."""
+    def begin(self, key: str, until_s: float = math.inf) -> None:
+        """Know a generation that is about to get its first identities.
+
+        Args:
+            until_s: UNIX second before which none of its sets ends.
+        """
         self._sets[key] = IdSet()
+        self._until_s[key] = until_s
 
     def add(self, key: str, ids: Column) -> None:
         """Take in what was written to a generation; nothing happens when it is not known."""
@@ -78,5 +88,6 @@ class KnownIds:
 
     def forget(self, prefix: str) -> None:
         """Forget every generation whose key begins so."""
-        for key in [key for key in self._sets if key.startswith(prefix)]:
-            del self._sets[key]
+        for key in [key for key in self._until_s if key.startswith(prefix)]:
+            del self._until_s[key]
+            self._sets.pop(key, None)
