@@ -80,9 +80,7 @@ class Lookup:
     known: Mask
 
 
-def lookup(
-    run: Run, texts: Sequence[str], periods: Periods, prefix: str, known_ids: KnownIds, now_s: float = 0.0
-) -> Lookup:
+def lookup(run: Run, texts: Sequence[str], periods: Periods, prefix: str, known_ids: KnownIds, now_s: float) -> Lookup:
     """Return the sets to ask, which event each answer is about, and what need not be asked.
 
     Args:

@@ -22,9 +22,10 @@ _MERGE_FROM: Final = 4
 
 
 class IdSet:
-    """A growing set of 64-bit numbers, as a few sorted arrays, the largest first."""
+    """A growing set of 64-bit numbers, as a few sorted arrays, the largest first; good before UNIX second `until_s`."""
 
-    def __init__(self) -> None:
+    def __init__(self, until_s: float = math.inf) -> None:
+        self.until_s = until_s
         self._pieces: list[Column] = []
 
     def __len__(self) -> int:
@@ -60,22 +61,22 @@ class KnownIds:
     def __init__(self, ids_max: int = IDS_MAX) -> None:
         self._max = ids_max
         self._sets: dict[str, IdSet] = {}
-        self._until_s: dict[str, float] = {}
 
-    def get(self, key: str, now_s: float = 0.0) -> IdSet | None:
+    def get(self, key: str, now_s: float) -> IdSet | None:
         """Return a generation's identities at a UNIX second, None when they are not all known."""
-        if now_s >= self._until_s.get(key, math.inf):
-            self._sets.pop(key, None)
-        return self._sets.get(key)
+        known = self._sets.get(key)
+        if known is not None and now_s >= known.until_s:
+            del self._sets[key]
+            return None
+        return known
 
-    def begin(self, key: str, until_s: float = math.inf) -> None:
+    def begin(self, key: str, until_s: float) -> None:
         """Know a generation that is about to get its first identities.
 
         Args:
             until_s: UNIX second before which none of its sets ends.
         """
-        self._sets[key] = IdSet()
-        self._until_s[key] = until_s
+        self._sets[key] = IdSet(until_s)
 
     def add(self, key: str, ids: Column) -> None:
         """Take in what was written to a generation; nothing happens when it is not known."""
@@ -88,6 +89,5 @@ class KnownIds:
 
     def forget(self, prefix: str) -> None:
         """Forget every generation whose key begins so."""
-        for key in [key for key in self._until_s if key.startswith(prefix)]:
-            del self._until_s[key]
-            self._sets.pop(key, None)
+        for key in [key for key in self._sets if key.startswith(prefix)]:
+            del self._sets[key]

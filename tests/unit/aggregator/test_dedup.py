@@ -55,7 +55,7 @@ class Index:
         """Return which events were copies; the others are in the index afterwards."""
         periods = {period: self.periods.get(period, ()) for period in periods_of(run)}
         texts = [str(identity) for identity in run.identity.tolist()]
-        asked = lookup(run, texts, periods, "", self.known)
+        asked = lookup(run, texts, periods, "", self.known, 0)
         members = [
             int(int(member) in self.held.sets.get(str(key), set())) for key, *ids in asked.groups for member in ids
         ]

@@ -62,11 +62,11 @@ async def test_nothing_is_known_of_a_partition_that_was_forgotten() -> None:
     [folded] = await log.fold(worker, "a")
     [growth] = folded.growths
     places = growth.renewed
-    assert worker.ids.get(growth.key) is not None
+    assert worker.ids.get(growth.key, 0) is not None
     assert not worker.renewals.due(growth.key, places, 0).any()
     assert worker.hashes.get(f"{PREFIX}i:acme") is None
     assert worker.ordinals.get(f"{PREFIX}i:acme") is not None
     worker.forget(PREFIX)
-    assert worker.ids.get(growth.key) is None
+    assert worker.ids.get(growth.key, 0) is None
     assert worker.renewals.due(growth.key, places, 0).all()
     assert worker.ordinals.get(f"{PREFIX}i:acme") is None
