@@ -137,6 +137,7 @@ class PartitionApplier:
                 keeping=self._keeping,
                 knowledge=self._knowledge,
                 now_s=now_ms() // 1000,
+                elapsed_s=began,
             ),
         )
         if events := len(run) + len(run.directory):

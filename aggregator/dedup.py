@@ -80,13 +80,15 @@ class Lookup:
     known: Mask
 
 
-def lookup(run: Run, texts: Sequence[str], periods: Periods, prefix: str, known_ids: KnownIds, now_s: float) -> Lookup:
+def lookup(
+    run: Run, texts: Sequence[str], periods: Periods, prefix: str, known_ids: KnownIds, elapsed_s: float
+) -> Lookup:
     """Return the sets to ask, which event each answer is about, and what need not be asked.
 
     Args:
         texts: the identities as decimal numbers.
         periods: every one of `periods_of`.
-        now_s: UNIX seconds; what may have ended by now is asked.
+        elapsed_s: `Place.elapsed_s`; what may have ended by then is asked.
     """
     groups: list[list[str | bytes]] = []
     asked: list[Column] = []
@@ -94,7 +96,7 @@ def lookup(run: Run, texts: Sequence[str], periods: Periods, prefix: str, known_
     for period, events in _places(run):
         for number, generation in enumerate(periods[period]):
             key = generation_key(prefix, period, number)
-            if (ids := known_ids.get(key, now_s)) is not None:
+            if (ids := known_ids.get(key, elapsed_s)) is not None:
                 known[events] |= ids.contains(run.identity[events])
                 continue
             places, members = _sets(run.identity, events, generation.ranges)
@@ -160,12 +162,13 @@ class Additions:
 
 
 def additions(
-    run: Run, texts: Sequence[str], live: Mask, periods: Periods, prefix: str, renewals: Renewals, now_s: int
+    run: Run, texts: Sequence[str], live: Mask, periods: Periods, prefix: str, renewals: Renewals, elapsed_s: float
 ) -> Additions:
     """Return where the identities of the run's live events go, one after the other in log order.
 
     Args:
         renewals: which sets' ends this worker moved on lately.
+        elapsed_s: `Place.elapsed_s`.
     """
     rows = np.flatnonzero(live)
     own = run.time_ms[rows] // PERIOD_MS
@@ -187,7 +190,7 @@ def additions(
             taken, events = events[: latest.room], events[latest.room :]
             key = generation_key(prefix, period, number)
             places, members = _sets(run.identity, taken, latest.ranges)
-            due = renewals.due(key, places, now_s)
+            due = renewals.due(key, places, elapsed_s)
             for place, rows_of_set, is_due in zip(places.tolist(), members, due.tolist(), strict=True):
                 of_set: list[str | bytes] = [f"{key}/{place}", *[texts[row] for row in rows_of_set.tolist()]]
                 (result.living_sets if is_due else result.sets).append(of_set)

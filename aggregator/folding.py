@@ -67,12 +67,12 @@ class Folded:
                 known[group[1]] = group[2]  # type: ignore[index,assignment]
             else:
                 known.update(zip(group[1::2], group[2::2], strict=True))  # type: ignore[arg-type]
-        knowledge, now_s, keeping = self.place.knowledge, self.place.now_s, self.place.keeping
+        knowledge, elapsed_s, keeping = self.place.knowledge, self.place.elapsed_s, self.place.keeping
         for growth in self.growths:
             if growth.begins:
-                knowledge.ids.begin(growth.key, math.inf if keeping.ids_s is None else now_s + keeping.ids_s)
+                knowledge.ids.begin(growth.key, math.inf if keeping.ids_s is None else elapsed_s + keeping.ids_s)
             knowledge.ids.add(growth.key, growth.ids)
-            knowledge.renewals.note(growth.key, growth.ranges, growth.renewed, now_s + keeping.ids_pause_s)
+            knowledge.renewals.note(growth.key, growth.ranges, growth.renewed, elapsed_s + keeping.ids_pause_s)
 
 
 class Fold:
@@ -85,7 +85,7 @@ class Fold:
     def __init__(self, run: Run, *, epoch: Epoch, periods: Periods, place: Place) -> None:
         self._run, self._epoch, self._periods, self._place = run, epoch, periods, place
         self._texts = list(map(str, run.identity.tolist()))
-        self._lookup = lookup(run, self._texts, periods, place.prefix, place.knowledge.ids, place.now_s)
+        self._lookup = lookup(run, self._texts, periods, place.prefix, place.knowledge.ids, place.elapsed_s)
         self._branches = _branches(run, place)
         self._directory = DirectoryFold(run.directory, place.prefix)
         self._ledger_rows = rows_of(run)
@@ -136,7 +136,7 @@ class Fold:
             self._periods,
             self._place.prefix,
             self._place.knowledge.renewals,
-            self._place.now_s,
+            self._place.elapsed_s,
         )
         unchanged = np.concatenate([copied, directory.copied])
         of_directory = np.array([each.redelivered for each in self._run.directory], dtype=np.bool_)

@@ -22,7 +22,7 @@ _MERGE_FROM: Final = 4
 
 
 class IdSet:
-    """A growing set of 64-bit numbers, as a few sorted arrays, the largest first; good before UNIX second `until_s`."""
+    """A growing set of 64-bit numbers, as a few sorted arrays, the largest first; good before `until_s`."""
 
     def __init__(self, until_s: float = math.inf) -> None:
         self.until_s = until_s
@@ -62,10 +62,10 @@ class KnownIds:
         self._max = ids_max
         self._sets: dict[str, IdSet] = {}
 
-    def get(self, key: str, now_s: float) -> IdSet | None:
-        """Return a generation's identities at a UNIX second, None when they are not all known."""
+    def get(self, key: str, elapsed_s: float) -> IdSet | None:
+        """Return a generation's identities at a time (`Place.elapsed_s`), None when they are not all known."""
         known = self._sets.get(key)
-        if known is not None and now_s >= known.until_s:
+        if known is not None and elapsed_s >= known.until_s:
             del self._sets[key]
             return None
         return known
@@ -74,7 +74,7 @@ class KnownIds:
         """Know a generation that is about to get its first identities.
 
         Args:
-            until_s: UNIX second before which none of its sets ends.
+            until_s: time (`Place.elapsed_s`) before which none of its sets ends.
         """
         self._sets[key] = IdSet(until_s)
 

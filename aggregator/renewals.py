@@ -1,7 +1,7 @@
 """Which sets of the dedup index had their end moved on lately, so that not every write has to do it.
 
 A set ends so long after its last write. To move that on with each write would cost Redis half as much as the write;
-for an hour, and at most a hundredth of that time, it is left as it is, and sets are kept so much longer for it.
+for half a minute, and at most a hundredth of that time, it is left as it is, and sets are kept so much longer for it.
 """
 
 from typing import Final
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from services.frames import Column
 
-_HOUR_S: Final = 3_600
+_PAUSE_S: Final = 30
 _SHARE: Final = 100
 
 SETS_MAX: Final = 2_000_000
@@ -20,32 +20,30 @@ SETS_MAX: Final = 2_000_000
 
 def pause_s(kept_s: float | None) -> int:
     """Return how long the end of a set that is kept so long, None for ever, is left as it is, in seconds."""
-    return _HOUR_S if kept_s is None else min(_HOUR_S, int(kept_s) // _SHARE)
+    return _PAUSE_S if kept_s is None else min(_PAUSE_S, int(kept_s) // _SHARE)
 
 
 class Renewals:
-    """Key of a generation -> UNIX second until which the end of each of its sets is left as it is."""
+    """Key of a generation -> until when the end of each of its sets is left as it is, by `Place.elapsed_s`."""
 
     def __init__(self, sets_max: int = SETS_MAX) -> None:
         self._max = sets_max
-        self._until_s: dict[str, Column] = {}
+        self._until_s: dict[str, npt.NDArray[np.float64]] = {}
 
-    def due(self, key: str, places: Column, now_s: int) -> npt.NDArray[np.bool_]:
+    def due(self, key: str, places: Column, elapsed_s: float) -> npt.NDArray[np.bool_]:
         """Return, for each of these sets of a generation, whether its end is to be moved on with this write."""
         until_s = self._until_s.get(key)
         if until_s is None:
             return np.ones(len(places), dtype=np.bool_)
-        left_s = until_s[places] - now_s
-        # More than a pause is left where the clock was set back.
-        return (left_s <= 0) | (left_s > _HOUR_S)
+        return until_s[places] <= elapsed_s
 
-    def note(self, key: str, ranges: int, places: Column, until_s: int) -> None:
+    def note(self, key: str, ranges: int, places: Column, until_s: float) -> None:
         """Take in that the ends of some sets of a generation, of so many, were moved on."""
         if not len(places) or ranges > self._max // 4:
             return
         noted_s = self._until_s.get(key)
         if noted_s is None:
-            noted_s = self._until_s[key] = np.zeros(ranges, dtype=np.int64)
+            noted_s = self._until_s[key] = np.full(ranges, -np.inf)
             while sum(map(len, self._until_s.values())) > self._max:
                 del self._until_s[next(iter(self._until_s))]
         noted_s[places] = until_s

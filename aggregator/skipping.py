@@ -164,6 +164,7 @@ def _fold(settings: Settings, partition: PartitionId, state: PartitionState, fra
             keeping=Keeping(hours_s=events.keep_hours, days_s=events.keep_days, ids_s=None),
             knowledge=Knowledge(),
             now_s=now_ms() // 1000,
+            elapsed_s=0.0,
         ),
     )
 

@@ -218,7 +218,7 @@ async def _apply_all(steps: Steps, store: RedisCounterStore, log: Sequence[bytes
         with steps.step("join frames"):
             run = join(FrameOffset(at), frames[:taken], state.sources, state.source_partitions)
         periods = {period: periods.get(period, ()) for period in periods_of(run)} | periods
-        place = Place(prefix=prefix, keeping=keeping, knowledge=knowledge, now_s=now_ms() // 1000)
+        place = Place(prefix=prefix, keeping=keeping, knowledge=knowledge, now_s=now_ms() // 1000, elapsed_s=0.0)
         with steps.step("group events"):
             fold = Fold(run, epoch=Epoch(1), periods=periods, place=place)
             request = fold.request

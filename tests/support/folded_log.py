@@ -66,7 +66,7 @@ async def fold_run(
     near = sorted(periods_of(run)) if len(run) else []
     read = await store.read(partition, ReadRequest(whole=[ids_key(prefix, period) for period in near]))
     periods = dict(zip(near, map(read_period, read.whole), strict=True))
-    place = Place(prefix=prefix, keeping=FOR_EVER, knowledge=knowledge, now_s=0)
+    place = Place(prefix=prefix, keeping=FOR_EVER, knowledge=knowledge, now_s=0, elapsed_s=0.0)
     fold = Fold(run, epoch=state.epoch, periods=periods, place=place)
     knowledge.hashes.make_room()
     knowledge.ordinals.make_room()

@@ -78,6 +78,7 @@ class _Partition:
             keeping=Keeping(hours_s=events.keep_hours, days_s=events.keep_days, ids_s=None),
             knowledge=Knowledge(),
             now_s=now_ms // 1000,
+            elapsed_s=0.0,
         )
 
     async def begin(self, of_secret: str) -> None:

@@ -45,7 +45,7 @@ async def fold_two(second_at_s: int) -> Folded:
             run,
             epoch=Epoch(1),
             periods=dict(zip(near, map(read_period, read.whole), strict=True)),
-            place=Place(prefix=PREFIX, keeping=KEEPING, knowledge=knowledge, now_s=now_s),
+            place=Place(prefix=PREFIX, keeping=KEEPING, knowledge=knowledge, now_s=now_s, elapsed_s=now_s),
         )
         folded = fold.finish(await store.read(PARTITION, fold.request))
         assert await store.apply(PARTITION, folded.request) == Applied()

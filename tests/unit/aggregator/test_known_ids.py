@@ -67,7 +67,7 @@ def test_a_generation_is_known_until_the_first_of_its_sets_may_have_ended() -> N
     known = KnownIds()
     known.begin("{0}:x:1/0", until_s=100.0)
     known.add("{0}:x:1/0", np.array([1, 2, 3]))
-    assert known.get("{0}:x:1/0", now_s=99.0) is not None
-    assert known.get("{0}:x:1/0", now_s=100.0) is None
+    assert known.get("{0}:x:1/0", elapsed_s=99.0) is not None
+    assert known.get("{0}:x:1/0", elapsed_s=100.0) is None
     known.add("{0}:x:1/0", np.array([4]))
-    assert known.get("{0}:x:1/0", now_s=99.0) is None
+    assert known.get("{0}:x:1/0", elapsed_s=99.0) is None
