@@ -1,5 +1,6 @@
 """One partition's frames, applied in order: take what waits, fold, apply, until the answer is known."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,7 @@ from aggregator.dedup import Generation, periods_of, read_period
 from aggregator.errors import LostWrites
 from aggregator.folding import Fold, Folded
 from aggregator.frame_queue import FrameQueue, Waiting
+from aggregator.in_flight import InFlight
 from aggregator.known import Knowledge
 from aggregator.lull import Lull
 from aggregator.retrying import Retrying
@@ -18,6 +20,7 @@ from services.clock import monotonic_s, now_ms
 from services.counters import (
     NOTHING_APPLIED,
     Applied,
+    ApplyOutcome,
     ApplyRequest,
     CounterStore,
     Duplicate,
@@ -35,7 +38,10 @@ from services.telemetry import Telemetry
 
 @dataclass(slots=True)
 class _View:
-    """What is known of the partition at (epoch, applied offset); thrown away on any doubt."""
+    """What is known of the partition at (epoch, applied offset), once the run on its way is applied.
+
+    It is thrown away on any doubt.
+    """
 
     state: PartitionState
     periods: dict[int, tuple[Generation, ...]]
@@ -84,6 +90,8 @@ class PartitionApplier:
         # Frames that crashed a worker together are folded one by one, so that the one at fault is known.
         self._alone_until = NOTHING_APPLIED if state.crash is None else state.crash.last
         self._trying: tuple[FrameOffset, FrameOffset] | None = None
+        self._waiting: list[Waiting] = []
+        self._in_flight: InFlight | None = None
         self.queue = FrameQueue(
             partition, FrameOffset(state.applied_offset + 1), state.fingerprint, shared.max_items, shared.lull
         )
@@ -91,43 +99,58 @@ class PartitionApplier:
 
     async def run(self) -> None:
         """Apply what is offered to the queue, for ever."""
-        while True:
-            self._trying = None
-            await self._apply_all(await self.queue.take())
+        try:
+            while True:
+                await self._apply_next()
+        except Exception:
+            # A crash counts where Redis stands (`aggregator.holding`), which is behind the run on its way.
+            await self._settle()
+            raise
+        finally:
+            if self._in_flight is not None:
+                self._in_flight.reply.cancel()
 
     @property
     def trying(self) -> tuple[FrameOffset, FrameOffset]:
         """The first and the last frame that are being folded, or were when `run` raised."""
         return self._trying or (self.queue.expected, self.queue.expected)
 
-    async def _apply_all(self, frames: Sequence[Waiting]) -> None:
-        waiting = list(frames)
-        while waiting:
-            view = self._view = self._view or await self._load()
-            while waiting and waiting[0].offset <= view.state.applied_offset:
-                waiting.pop(0).done()
-            if not waiting:
-                return
-            if waiting[0].offset != view.state.applied_offset + 1:
-                raise self._lost(view.state)
-            alone = waiting[0].offset <= self._alone_until
-            fitting = await self._apply_run(view, waiting[:1] if alone else waiting)
-            for done in waiting[:fitting]:
-                done.done()
-            if any(done.frame.event_count for done in waiting[:fitting]):
-                self._crash_points.visit("aggregator.after_ack")
-            del waiting[:fitting]
+    async def _apply_next(self) -> None:
+        """Send the next run. While it is on its way the one after it is folded, if enough frames wait for that."""
+        if not self._waiting:
+            self._trying = None
+            if not self.queue.holds_a_call:
+                await self._settle()
+        if not self._waiting:
+            self._waiting = await self.queue.take()
+        if self._view is None:
+            await self._settle()
+            self._view = await self._load()
+        view, waiting = self._view, self._waiting
+        while waiting and waiting[0].offset <= view.state.applied_offset:
+            waiting.pop(0).done()
+        if not waiting:
+            return
+        if waiting[0].offset != view.state.applied_offset + 1:
+            raise self._lost(view.state)
+        alone = waiting[0].offset <= self._alone_until
+        planned = await self._plan(view, waiting[:1] if alone else waiting[:])
+        await self._settle()
+        if planned is not None and self._view is view:
+            self._send(view, *planned)
 
-    async def _apply_run(self, view: _View, waiting: Sequence[Waiting]) -> int:
-        """Fold and apply as many of the waiting frames as fit one call; return how many were applied."""
+    async def _plan(
+        self, view: _View, waiting: Sequence[Waiting]
+    ) -> tuple[Sequence[Waiting], ApplyRequest, Folded | None] | None:
+        """Fold as many of the waiting frames as fit one call; None when the view turns out to be wrong."""
         began = monotonic_s()
         self._trying = (waiting[0].offset, waiting[-1].offset)
         held = view.state
         run = join(waiting[0].offset, [each.frame for each in waiting], held.sources, held.source_partitions)
         if run.only_moves_on:
-            return await self._send(view, _progress(run, view), None, run)
+            return waiting, _progress(run, view), None
         if not await self._know_periods(view, run):
-            return 0
+            return None
         fold = Fold(
             run,
             epoch=view.state.epoch,
@@ -143,47 +166,37 @@ class PartitionApplier:
         if events := len(run) + len(run.directory):
             self.queue.items_an_event = fold.items / events
         if fold.items > self._max_items and len(waiting) > 1:
-            return await self._apply_run(view, waiting[: len(waiting) // 2])
-        planned = monotonic_s()
+            return await self._plan(view, waiting[: len(waiting) // 2])
+        asked = monotonic_s()
         read = await self._read(view, fold.request)
-        if not self._still(view, read.state):
-            return 0
+        if read is None:
+            return None
         answered = monotonic_s()
         folded = fold.finish(read)
-        self._telemetry.observe("tidemark_read_seconds", answered - planned)
-        self._telemetry.observe("tidemark_fold_seconds", monotonic_s() - answered + planned - began)
-        return await self._send(view, folded.request, folded, run)
+        self._telemetry.observe("tidemark_read_seconds", answered - asked)
+        self._telemetry.observe("tidemark_fold_seconds", monotonic_s() - answered + asked - began)
+        return waiting, folded.request, folded
 
-    async def _read(self, view: _View, request: ReadRequest) -> ReadResult:
-        """Read what a fold needs; a fold on what is known already asks nothing, and the apply alone compares."""
+    async def _read(self, view: _View, request: ReadRequest) -> ReadResult | None:
+        """Read what a fold needs; None when the store has moved on from the view.
+
+        A fold on what is known already asks nothing: the apply compares. What the run on its way does not write can be
+        read before it is acknowledged.
+        """
         if request.asks_nothing:
             return ReadResult(state=view.state, fields=(), members=(), whole=())
-        return await self._retrying(lambda: self._store.read(self.partition, request))
+        if self._in_flight is not None and not self._in_flight.leaves_alone(request):
+            await self._settle()
+            if self._view is not view:
+                return None
+        read = await self._retrying(lambda: self._store.read(self.partition, request))
+        return read if self._still(view, read.state) else None
 
-    async def _send(self, view: _View, request: ApplyRequest, folded: Folded | None, run: Run) -> int:
-        """Apply a folded run; the same request again while it is unknown what became of it."""
-        began = monotonic_s()
+    def _send(self, view: _View, frames: Sequence[Waiting], request: ApplyRequest, folded: Folded | None) -> None:
+        """Send a folded run, and go on from what it will leave."""
         if folded is not None:
             self._crash_points.visit("aggregator.before_apply")
-        outcome = await self._retrying(lambda: self._store.apply(self.partition, request))
-        if folded is not None:
-            self._crash_points.visit("aggregator.after_reply")
-        self._telemetry.observe("tidemark_apply_seconds", monotonic_s() - began)
-        match outcome:
-            case Applied():
-                self._advance(view, request, folded, run)
-                return len(run.frames)
-            case Duplicate() | WrongEpoch():
-                self._telemetry.count("tidemark_frames_total", len(run.frames), result="duplicate")
-                self._log.info("run_was_applied_before", first=request.first, last=request.last)
-                self._view = None
-                return 0
-            case Gap(applied):
-                self._telemetry.count("tidemark_frames_total", len(run.frames), result="gap")
-                raise self._lost(replace(view.state, applied_offset=applied))
-
-    def _advance(self, view: _View, request: ApplyRequest, folded: Folded | None, run: Run) -> None:
-        view.state = self.acknowledged = replace(
+        view.state = replace(
             view.state,
             applied_offset=request.last,
             frame_id=request.frame_id,
@@ -192,14 +205,56 @@ class PartitionApplier:
             months={**view.state.months, **request.months},
             crash=None,
         )
-        self._telemetry.set("tidemark_applied_offset", request.last, partition=self.partition)
-        self._telemetry.count("tidemark_frames_total", len(run.frames), result="applied")
-        if folded is None:
+        if folded is not None:
+            view.periods.update(folded.periods)
+            folded.learn()
+            self._knowledge.make_room()
+        reply = asyncio.create_task(self._apply(request))
+        self._in_flight = InFlight(frames=frames, request=request, folded=folded, state=view.state, reply=reply)
+        del self._waiting[: len(frames)]
+
+    async def _apply(self, request: ApplyRequest) -> ApplyOutcome:
+        """Apply; the same request again while it is unknown what became of it."""
+        began = monotonic_s()
+        outcome = await self._retrying(lambda: self._store.apply(self.partition, request))
+        self._telemetry.observe("tidemark_apply_seconds", monotonic_s() - began)
+        return outcome
+
+    async def _settle(self) -> None:
+        """Wait for what becomes of the run on its way; its frames wait again when it was not applied by this call."""
+        sent = self._in_flight
+        if sent is None:
             return
-        view.periods.update(folded.periods)
-        folded.learn()
-        self._knowledge.make_room()
-        self._telemetry.observe("tidemark_events_per_call", len(run))
+        trying, self._trying = self._trying, (sent.request.first, sent.request.last)
+        outcome = await sent.reply
+        self._trying, self._in_flight = trying, None
+        if sent.folded is not None:
+            self._crash_points.visit("aggregator.after_reply")
+        match outcome:
+            case Applied():
+                self._note_applied(sent)
+            case Duplicate() | WrongEpoch():
+                self._telemetry.count("tidemark_frames_total", len(sent.frames), result="duplicate")
+                self._log.info("run_was_applied_before", first=sent.request.first, last=sent.request.last)
+                self._waiting = [*sent.frames, *self._waiting]
+                self._view = None
+            case Gap(applied):
+                self._telemetry.count("tidemark_frames_total", len(sent.frames), result="gap")
+                raise self._lost(replace(sent.state, applied_offset=applied))
+
+    def _note_applied(self, sent: InFlight) -> None:
+        self.acknowledged = sent.state
+        self._telemetry.set("tidemark_applied_offset", sent.request.last, partition=self.partition)
+        self._telemetry.count("tidemark_frames_total", len(sent.frames), result="applied")
+        if sent.folded is not None:
+            self._count_events(sent.folded, sent.request)
+        for each in sent.frames:
+            each.done()
+        if any(each.frame.event_count for each in sent.frames):
+            self._crash_points.visit("aggregator.after_ack")
+
+    def _count_events(self, folded: Folded, request: ApplyRequest) -> None:
+        self._telemetry.observe("tidemark_events_per_call", folded.events)
         for result, events in (
             ("counted", folded.counted),
             ("duplicate", folded.duplicates),
@@ -226,18 +281,20 @@ class PartitionApplier:
         if not missing:
             return True
         prefix = epoch_prefix(self._tag, view.state.epoch)
-        request = ReadRequest(whole=[ids_key(prefix, period) for period in missing])
-        read = await self._retrying(lambda: self._store.read(self.partition, request))
-        if not self._still(view, read.state):
+        read = await self._read(view, ReadRequest(whole=[ids_key(prefix, period) for period in missing]))
+        if read is None:
             return False
         view.periods.update(zip(missing, map(read_period, read.whole), strict=True))
         return True
 
     def _still(self, view: _View, state: PartitionState | None) -> bool:
         """Return whether a read belongs to the view; forget the view when it does not."""
-        if state is None or state.applied_offset < view.state.applied_offset:
+        if state is None or state.applied_offset < self.acknowledged.applied_offset:
             raise self._lost(state)
-        if (state.epoch, state.applied_offset) == (view.state.epoch, view.state.applied_offset):
+        stands_at = {view.state.applied_offset}
+        if self._in_flight is not None:
+            stands_at.add(FrameOffset(self._in_flight.request.first - 1))
+        if state.epoch == view.state.epoch and state.applied_offset in stands_at:
             return True
         self._view = None
         return False

@@ -35,6 +35,7 @@ class Folded:
     Attributes:
         request: for the store; its hashes are user indexes, then those of `changed`, then the directory's.
         periods: the periods of the dedup index that change, as they are afterwards.
+        events: of usage.
         counted, duplicates, redelivered: events, of usage and of the directory.
         oldest_duplicate_s: largest age of a usage event that is a duplicate, from its `time` to its broker time; None
             without any.
@@ -46,6 +47,7 @@ class Folded:
 
     request: ApplyRequest
     periods: dict[int, tuple[Generation, ...]]
+    events: int
     counted: int
     duplicates: int
     redelivered: int
@@ -145,6 +147,7 @@ class Fold:
         return Folded(
             request=self._apply_request(writes, added),
             periods=added.periods,
+            events=len(self._run),
             counted=int(np.count_nonzero(~unchanged)),
             duplicates=int(np.count_nonzero(unchanged)) - redelivered,
             redelivered=redelivered,

@@ -66,6 +66,11 @@ class FrameQueue:
         self.items_an_event = _FIRST_GUESS_ITEMS
         """Ids and cells that an event brought lately."""
 
+    @property
+    def holds_a_call(self) -> bool:
+        """Whether as many frames wait as go together."""
+        return self._calls() >= 1
+
     async def offer(self, offset: FrameOffset, value: bytes | None, done: Callable[[], object]) -> None:
         """Take over the next frame of the log; waits while the queue is full.
 
@@ -137,7 +142,7 @@ class FrameQueue:
             return (
                 len(self._queue) == QUEUE_FRAMES
                 or self._wrong is not None
-                or self._calls() >= 1
+                or self.holds_a_call
                 or not _is_behind(self._queue[-1].frame)
             )
 
