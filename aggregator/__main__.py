@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Awaitable, Coroutine
 from typing import Any, Final
@@ -38,6 +39,8 @@ def main() -> int:
     except WrongSettings as error:
         sys.stderr.write(f"{error}\n")
         return Exit.WRONG_SETTINGS
+    # Where they share a machine: all partitions wait for Redis, and the longer a call takes, so do its other clients.
+    os.nice(settings.aggregator.niceness)
     return run(lambda: _main(settings))
 
 

@@ -16,6 +16,7 @@ from aggregator.known import Knowledge
 from aggregator.lull import Lull
 from aggregator.retrying import Retrying
 from aggregator.run import Run, join
+from aggregator.run_metrics import note_events
 from services.clock import monotonic_s, now_ms
 from services.counters import (
     NOTHING_APPLIED,
@@ -109,6 +110,7 @@ class PartitionApplier:
         finally:
             if self._in_flight is not None:
                 self._in_flight.reply.cancel()
+                await asyncio.gather(self._in_flight.reply, return_exceptions=True)
 
     @property
     def trying(self) -> tuple[FrameOffset, FrameOffset]:
@@ -247,26 +249,11 @@ class PartitionApplier:
         self._telemetry.set("tidemark_applied_offset", sent.request.last, partition=self.partition)
         self._telemetry.count("tidemark_frames_total", len(sent.frames), result="applied")
         if sent.folded is not None:
-            self._count_events(sent.folded, sent.request)
+            note_events(self._telemetry, self._log, sent.folded, sent.request)
         for each in sent.frames:
             each.done()
         if any(each.frame.event_count for each in sent.frames):
             self._crash_points.visit("aggregator.after_ack")
-
-    def _count_events(self, folded: Folded, request: ApplyRequest) -> None:
-        self._telemetry.observe("tidemark_events_per_call", folded.events)
-        for result, events in (
-            ("counted", folded.counted),
-            ("duplicate", folded.duplicates),
-            ("redelivered", folded.redelivered),
-        ):
-            if events:
-                self._telemetry.count("tidemark_events_total", events, result=result)
-        if folded.oldest_duplicate_s is not None:
-            self._telemetry.observe("tidemark_duplicate_age_seconds", folded.oldest_duplicate_s)
-        if folded.saturated:
-            self._telemetry.count("tidemark_saturated_counters_total", folded.saturated)
-            self._log.error("counters_saturated", counters=folded.saturated, first=request.first, last=request.last)
 
     async def _load(self) -> _View:
         state = await self._retrying(lambda: self._store.state(self.partition))

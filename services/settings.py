@@ -159,6 +159,7 @@ class IngestSettings(Group):
 
 class AggregatorSettings(Group):
     max_call_items: int = Field(20_000, ge=1_000, le=200_000, description="ids and cells in one script call")
+    niceness: int = Field(3, ge=0, le=19, description="so that Redis, which all wait for, goes first")
     session_timeout: Duration = 10.0
     check_interval: Duration = Field(1.0, description="between looks at the applied offset")
     frame_check_interval: Duration = Field(5.0, description="between looks at the last applied frame in the log")

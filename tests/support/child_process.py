@@ -32,7 +32,8 @@ class ChildProcess:
         self.log = log
         self.log_starts_at = log.stat().st_size if log.exists() else 0
         with log.open("ab") as output:
-            # A session of its own: Ctrl-C reaches the test run, which then stops its servers in order.
+            # A group of its own: Ctrl-C reaches the test run, which then stops its servers in order. Not a session: the
+            # kernel shares out the processor between sessions first, and niceness means nothing from one to another.
             self._process = subprocess.Popen(
                 [str(argument) for argument in arguments],
                 cwd=directory,
@@ -40,7 +41,7 @@ class ChildProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
+                process_group=0,
             )
         atexit.register(self.kill)
 

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aggregator.applying import PartitionApplier, Shared
 from aggregator.errors import LostWrites
-from aggregator.known import Knowledge
+from aggregator.known import FIELDS_MAX, Knowledge, Known
 from aggregator.lull import Lull
 from aggregator.retrying import Retrying
 from services.counters import ApplyOutcome, ApplyRequest, PartitionState, ReadRequest, ReadResult, StoreUnavailable
@@ -31,13 +31,23 @@ FAULTS: list[Fault] = ["none", "away before", "reply lost", "other owner first",
 
 
 class FaultyStore(MemoryCounterStore):
-    """A store that has one of the faults at each apply, in turn."""
+    """A store that has one of the faults at each apply, and takes so many turns of the loop for each call, in turn."""
 
-    def __init__(self, faults: Sequence[Fault] = ()) -> None:
+    def __init__(self, faults: Sequence[Fault] = (), turns: Sequence[int] = ()) -> None:
         super().__init__(1)
         self.faults = list(faults)
+        self.turns = list(turns)
+
+    async def read(self, partition: PartitionId, request: ReadRequest) -> ReadResult:
+        await self._take_turns()
+        return await super().read(partition, request)
+
+    async def _take_turns(self) -> None:
+        for _ in range(self.turns.pop(0) if self.turns else 0):
+            await asyncio.sleep(0)
 
     async def apply(self, partition: PartitionId, request: ApplyRequest) -> ApplyOutcome:
+        await self._take_turns()
         match self.faults.pop(0) if self.faults else "none":
             case "none":
                 return await super().apply(partition, request)
@@ -56,13 +66,16 @@ class FaultyStore(MemoryCounterStore):
                 raise StoreUnavailable("the replica that took over has not got it")
 
 
-def applier_on(store: MemoryCounterStore, state: PartitionState) -> PartitionApplier:
-    telemetry = Telemetry("aggregator")
+def applier_on(
+    store: MemoryCounterStore, state: PartitionState, *, max_items: int = 20_000, hashes_max: int = FIELDS_MAX
+) -> PartitionApplier:
+    telemetry, knowledge = Telemetry("aggregator"), Knowledge()
+    knowledge.hashes = Known(hashes_max)
     shared = Shared(
         store=store,
         keeping=FOR_EVER,
-        knowledge=Knowledge(),
-        max_items=20_000,
+        knowledge=knowledge,
+        max_items=max_items,
         retrying=Retrying(telemetry, HealthServer(telemetry)),
         telemetry=telemetry,
         crash_points=CrashPoints(""),
@@ -71,17 +84,24 @@ def applier_on(store: MemoryCounterStore, state: PartitionState) -> PartitionApp
     return PartitionApplier(PARTITION, "0", state, shared)
 
 
-async def apply_all(store: MemoryCounterStore, frames: Sequence[bytes]) -> None:
+async def apply_all(
+    store: MemoryCounterStore, frames: Sequence[bytes], *, max_items: int = 20_000, hashes_max: int = FIELDS_MAX
+) -> None:
     """Feed a log to an applier and wait until it is applied, or until the applier fails."""
     empty, _ = await fold_all([], [])
     state = empty.partitions[0].state
     assert state is not None
-    applier = applier_on(store, await store.begin(PARTITION, state))
+    applier = applier_on(store, await store.begin(PARTITION, state), max_items=max_items, hashes_max=hashes_max)
     done = asyncio.Event()
     running = asyncio.create_task(applier.run())
-    for offset, frame in enumerate(frames):
-        await applier.queue.offer(FrameOffset(offset), frame, done.set if offset == len(frames) - 1 else lambda: None)
-    waiting = asyncio.create_task(done.wait())
+
+    async def feed() -> None:
+        for offset, frame in enumerate(frames):
+            last = offset == len(frames) - 1
+            await applier.queue.offer(FrameOffset(offset), frame, done.set if last else lambda: None)
+        await done.wait()
+
+    waiting = asyncio.create_task(feed())
     try:
         await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED, timeout=30)
         if running.done():
@@ -108,6 +128,64 @@ async def test_whatever_becomes_of_a_reply_the_state_is_that_of_a_calm_day(
     stormy = FaultyStore(faults)
     await apply_all(stormy, frames)
     assert stormy.partitions == calm.partitions
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    both_topics(st.nothing()),
+    sizes,
+    st.lists(st.sampled_from(FAULTS), max_size=12),
+    st.lists(st.integers(0, 30), max_size=60),
+    st.sampled_from([1, 12, 40]),
+    st.sampled_from([2, FIELDS_MAX]),
+)
+async def test_a_run_folded_while_the_last_one_is_on_its_way_finds_what_that_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+    given_lines: list[tuple[str, bytes]],
+    poll_sizes: list[int],
+    faults: list[Fault],
+    turns: list[int],
+    max_items: int,
+    hashes_max: int,
+) -> None:
+    monkeypatch.setattr("aggregator.known._LOOK_EVERY", 1)
+    [frames] = TopicReader(1, first_ms=3 * 10**12).read_all(given_lines, poll_sizes)
+    calm, _ = await fold_all(frames, [1] * len(frames))
+    stormy = FaultyStore(faults, turns)
+    await apply_all(stormy, frames, max_items=max_items, hashes_max=hashes_max)
+    assert stormy.partitions == calm.partitions
+
+
+async def test_a_full_call_is_folded_while_the_last_one_is_on_its_way() -> None:
+    event = (
+        b'{"specversion":"1.0","id":"%d","source":"s","type":"usage.chat","time":"2025-0%d-01T00:00:00Z",'
+        b'"subject":"ann","organizationid":"acme","data":{"interactions":1}}'
+    )
+    frames = log_of([event % (month, month) for month in range(1, 7)], [1] * 6)
+    calm, _ = await fold_all(frames, [1] * 6)
+    store = OverlapNoting()
+    await apply_all(store, frames, max_items=8)
+    assert store.overlaps
+    assert store.partitions == calm.partitions
+
+
+class OverlapNoting(FaultyStore):
+    """Notes each read that comes while an apply is on its way."""
+
+    def __init__(self) -> None:
+        super().__init__(turns=[50] * 100)
+        self.applying = False
+        self.overlaps = 0
+
+    async def read(self, partition: PartitionId, request: ReadRequest) -> ReadResult:
+        self.overlaps += self.applying
+        return await MemoryCounterStore.read(self, partition, request)
+
+    async def apply(self, partition: PartitionId, request: ApplyRequest) -> ApplyOutcome:
+        self.applying = True
+        outcome = await super().apply(partition, request)
+        self.applying = False
+        return outcome
 
 
 class RolledBackStore(MemoryCounterStore):
