@@ -52,7 +52,9 @@ async def _main(settings: Settings) -> int:
     stop = await stop_on_signals()
     beating = asyncio.create_task(keep_beating(health))
     health.start()
-    client = connect(settings.redis, name="tidemark-aggregator")
+    # Each partition may read while its last run is on its way.
+    connections = 2 * settings.topics.frames_partitions + 2
+    client = connect(settings.redis, connections=connections, name="tidemark-aggregator")
     retrying = Retrying(telemetry, health)
     known = 0
     try:

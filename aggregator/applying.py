@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import structlog
 
@@ -35,6 +36,9 @@ from services.crash_points import CrashPoints
 from services.identifiers import FrameOffset, PartitionId
 from services.keyspace import epoch_prefix, ids_key, slot_prefix
 from services.telemetry import Telemetry
+
+PLAN_AGE_MAX_S: Final = 60.0
+"""Above it a run that was folded while another one was on its way is folded anew."""
 
 
 @dataclass(slots=True)
@@ -118,12 +122,11 @@ class PartitionApplier:
         return self._trying or (self.queue.expected, self.queue.expected)
 
     async def _apply_next(self) -> None:
-        """Send the next run. While it is on its way the one after it is folded, if enough frames wait for that."""
+        """Send the next run. While it is on its way the one after it is folded, if a full call waits in the queue."""
+        if self._waiting or not self.queue.holds_a_call:
+            await self._settle()
         if not self._waiting:
             self._trying = None
-            if not self.queue.holds_a_call:
-                await self._settle()
-        if not self._waiting:
             self._waiting = await self.queue.take()
         if self._view is None:
             await self._settle()
@@ -136,9 +139,11 @@ class PartitionApplier:
         if waiting[0].offset != view.state.applied_offset + 1:
             raise self._lost(view.state)
         alone = waiting[0].offset <= self._alone_until
+        began = monotonic_s()
         planned = await self._plan(view, waiting[:1] if alone else waiting[:])
         await self._settle()
-        if planned is not None and self._view is view:
+        # What it says of ends holds for a while only, and Redis may have been away for longer.
+        if planned is not None and self._view is view and monotonic_s() - began < PLAN_AGE_MAX_S:
             self._send(view, *planned)
 
     async def _plan(
@@ -151,8 +156,10 @@ class PartitionApplier:
         run = join(waiting[0].offset, [each.frame for each in waiting], held.sources, held.source_partitions)
         if run.only_moves_on:
             return waiting, _progress(run, view), None
+        joined = monotonic_s()
         if not await self._know_periods(view, run):
             return None
+        known = monotonic_s()
         fold = Fold(
             run,
             epoch=view.state.epoch,
@@ -162,7 +169,7 @@ class PartitionApplier:
                 keeping=self._keeping,
                 knowledge=self._knowledge,
                 now_s=now_ms() // 1000,
-                elapsed_s=began,
+                elapsed_s=known,
             ),
         )
         if events := len(run) + len(run.directory):
@@ -175,8 +182,7 @@ class PartitionApplier:
             return None
         answered = monotonic_s()
         folded = fold.finish(read)
-        self._telemetry.observe("tidemark_read_seconds", answered - asked)
-        self._telemetry.observe("tidemark_fold_seconds", monotonic_s() - answered + asked - began)
+        self._telemetry.observe("tidemark_fold_seconds", monotonic_s() - answered + asked - known + joined - began)
         return waiting, folded.request, folded
 
     async def _read(self, view: _View, request: ReadRequest) -> ReadResult | None:
@@ -191,7 +197,9 @@ class PartitionApplier:
             await self._settle()
             if self._view is not view:
                 return None
+        began = monotonic_s()
         read = await self._retrying(lambda: self._store.read(self.partition, request))
+        self._telemetry.observe("tidemark_read_seconds", monotonic_s() - began)
         return read if self._still(view, read.state) else None
 
     def _send(self, view: _View, frames: Sequence[Waiting], request: ApplyRequest, folded: Folded | None) -> None:

@@ -42,7 +42,8 @@ class Place:
         prefix: `services.keyspace.epoch_prefix` of the partition.
         knowledge: of the partition before the run; the fold adds what it reads.
         now_s: UNIX seconds; what should have ended by now is read again. It decides no outcome.
-        elapsed_s: a clock of the worker's own that is never set, in seconds; what is known of sets ends by it.
+        elapsed_s: a clock of the worker's own that is never set, in seconds; what is known of sets ends by it. Where
+            the machine is suspended, it stands still.
     """
 
     prefix: str

@@ -59,7 +59,7 @@ class Folded:
     place: Place
 
     def learn(self) -> None:
-        """Take what was written into the worker's knowledge, once it is applied."""
+        """Take what is written into the worker's knowledge, once it is sent."""
         written, indexes = self.request.hashes, len(self.changed_indexes)
         for index, (_, *entries) in zip(self.changed_indexes, written[:indexes], strict=True):
             index.update(zip(map(str, entries[::2]), map(int, entries[1::2]), strict=True))

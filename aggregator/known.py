@@ -1,6 +1,6 @@
 """What a worker knows of the store's hashes without asking: what it read or wrote since an assignment.
 
-Exact as long as the partition stands at the (epoch, applied offset) that this worker last saw acknowledged, since a
+Exact as long as the partition stands at the (epoch, applied offset) that this worker's last run leaves, since a
 partition's state is a function of these (design.md, invariant 3); the reads and the apply script compare both. On any
 doubt the partition is forgotten. Bounded: two halves, of which the older goes when the younger is full.
 """
@@ -30,7 +30,7 @@ class Known(Generic[Field, Value]):
         self._old: dict[str, dict[Field, Value]] = {}
 
     def get(self, key: str) -> dict[Field, Value] | None:
-        """Return what is known of a hash, None for nothing. Change it only when the store has been changed so."""
+        """Return what is known of a hash, None for nothing. Change it only as the store is changed."""
         found = self._young.get(key)
         if found is None and (found := self._old.pop(key, None)) is not None:
             self.put(key, found)

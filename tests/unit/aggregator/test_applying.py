@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from aggregator.applying import PartitionApplier, Shared
 from aggregator.errors import LostWrites
+from aggregator.folding import Fold, Folded
+from aggregator.holding import count_crash
 from aggregator.known import FIELDS_MAX, Knowledge, Known
 from aggregator.lull import Lull
 from aggregator.retrying import Retrying
@@ -67,14 +69,13 @@ class FaultyStore(MemoryCounterStore):
 
 
 def applier_on(
-    store: MemoryCounterStore, state: PartitionState, *, max_items: int = 20_000, hashes_max: int = FIELDS_MAX
+    store: MemoryCounterStore, state: PartitionState, *, max_items: int = 20_000, knowledge: Knowledge | None = None
 ) -> PartitionApplier:
-    telemetry, knowledge = Telemetry("aggregator"), Knowledge()
-    knowledge.hashes = Known(hashes_max)
+    telemetry = Telemetry("aggregator")
     shared = Shared(
         store=store,
         keeping=FOR_EVER,
-        knowledge=knowledge,
+        knowledge=knowledge or Knowledge(),
         max_items=max_items,
         retrying=Retrying(telemetry, HealthServer(telemetry)),
         telemetry=telemetry,
@@ -91,7 +92,9 @@ async def apply_all(
     empty, _ = await fold_all([], [])
     state = empty.partitions[0].state
     assert state is not None
-    applier = applier_on(store, await store.begin(PARTITION, state), max_items=max_items, hashes_max=hashes_max)
+    knowledge = Knowledge()
+    knowledge.hashes = Known(hashes_max)
+    applier = applier_on(store, await store.begin(PARTITION, state), max_items=max_items, knowledge=knowledge)
     done = asyncio.Event()
     running = asyncio.create_task(applier.run())
 
@@ -167,6 +170,47 @@ async def test_a_full_call_is_folded_while_the_last_one_is_on_its_way() -> None:
     await apply_all(store, frames, max_items=8)
     assert store.overlaps
     assert store.partitions == calm.partitions
+
+
+async def test_a_fold_that_raises_while_the_last_run_is_on_its_way_is_counted_on_its_own_frames(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    event = (
+        b'{"specversion":"1.0","id":"%d","source":"s","type":"usage.chat","time":"2025-01-01T00:00:00Z",'
+        b'"subject":"ann","organizationid":"acme","data":{"interactions":1}}'
+    )
+    finish, bad = Fold.finish, FrameOffset(4)
+
+    def raise_at_bad(fold: Fold, read: ReadResult) -> Folded:
+        folded = finish(fold, read)
+        if folded.request.first <= bad <= folded.request.last:
+            raise ZeroDivisionError
+        return folded
+
+    monkeypatch.setattr(Fold, "finish", raise_at_bad)
+    store = FaultyStore(turns=[0] * 3 + [50] * 100)
+    empty, _ = await fold_all([], [])
+    state = empty.partitions[0].state
+    assert state is not None
+    applier = applier_on(store, await store.begin(PARTITION, state), max_items=8)
+    running = asyncio.create_task(applier.run())
+    frames = log_of([event % number for number in range(8)], [1] * 8)
+    feeding = asyncio.create_task(fed_at_once(applier, frames))
+    await asyncio.wait({running}, timeout=30)
+    feeding.cancel()
+    error = running.exception()
+    assert isinstance(error, ZeroDivisionError)
+    await count_crash(store, Retrying(Telemetry("aggregator"), HealthServer(Telemetry("aggregator"))), applier, error)
+    counted = store.partitions[0].state
+    assert counted is not None
+    assert counted.crash is not None
+    assert counted.crash.first == counted.applied_offset + 1
+    assert counted.crash.first <= bad <= counted.crash.last
+
+
+async def fed_at_once(applier: PartitionApplier, frames: Sequence[bytes]) -> None:
+    for offset, frame in enumerate(frames):
+        await applier.queue.offer(FrameOffset(offset), frame, lambda: None)
 
 
 class OverlapNoting(FaultyStore):
