@@ -128,10 +128,9 @@ class PartitionApplier:
         if not self._waiting:
             self._trying = None
             self._waiting = await self.queue.take()
-        if self._view is None:
-            await self._settle()
-            self._view = await self._load()
-        view, waiting = self._view, self._waiting
+        # Without a view nothing is on its way: whatever takes the view away is settled first.
+        view = self._view = self._view or await self._load()
+        waiting = self._waiting
         while waiting and waiting[0].offset <= view.state.applied_offset:
             waiting.pop(0).done()
         if not waiting:
@@ -206,15 +205,7 @@ class PartitionApplier:
         """Send a folded run, and go on from what it will leave."""
         if folded is not None:
             self._crash_points.visit("aggregator.before_apply")
-        view.state = replace(
-            view.state,
-            applied_offset=request.last,
-            frame_id=request.frame_id,
-            source_partitions={**view.state.source_partitions, **request.source_partitions},
-            sources={**view.state.sources, **request.sources},
-            months={**view.state.months, **request.months},
-            crash=None,
-        )
+        view.state = request.state_after(view.state)
         if folded is not None:
             view.periods.update(folded.periods)
             folded.learn()

@@ -6,7 +6,7 @@ decides what to write; the store only reads and writes it atomically. Implementa
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from services.identifiers import Epoch, FrameId, FrameOffset, PartitionId
@@ -149,6 +149,18 @@ class ApplyRequest:
     living_sets: Sequence[Sequence[str | bytes]] = ()
     living_hashes: Sequence[Sequence[str | bytes]] = ()
     lifetime_s: int = 0
+
+    def state_after(self, before: PartitionState) -> PartitionState:
+        """Return the state that the run leaves where it is applied."""
+        return replace(
+            before,
+            applied_offset=self.last,
+            frame_id=self.frame_id,
+            source_partitions={**before.source_partitions, **self.source_partitions},
+            sources={**before.sources, **self.sources},
+            months={**before.months, **self.months},
+            crash=None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

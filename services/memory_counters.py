@@ -70,15 +70,7 @@ class MemoryCounterStore:
             return Duplicate(held.state.applied_offset)
         if request.first > held.state.applied_offset + 1:
             return Gap(held.state.applied_offset)
-        held.state = replace(
-            held.state,
-            applied_offset=request.last,
-            frame_id=request.frame_id,
-            source_partitions={**held.state.source_partitions, **request.source_partitions},
-            sources={**held.state.sources, **request.sources},
-            months={**held.state.months, **request.months},
-            crash=None,
-        )
+        held.state = request.state_after(held.state)
         _write(held, request)
         return Applied()
 

@@ -172,7 +172,7 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
+                process_group=0,
             )
         self._begun_s = time.monotonic()
         self.pids.append(self._process.pid)

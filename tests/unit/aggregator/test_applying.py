@@ -98,13 +98,7 @@ async def apply_all(
     done = asyncio.Event()
     running = asyncio.create_task(applier.run())
 
-    async def feed() -> None:
-        for offset, frame in enumerate(frames):
-            last = offset == len(frames) - 1
-            await applier.queue.offer(FrameOffset(offset), frame, done.set if last else lambda: None)
-        await done.wait()
-
-    waiting = asyncio.create_task(feed())
+    waiting = asyncio.create_task(offer_all(applier, frames, done))
     try:
         await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED, timeout=30)
         if running.done():
@@ -114,6 +108,14 @@ async def apply_all(
         for task in (running, waiting):
             task.cancel()
         await asyncio.gather(running, waiting, return_exceptions=True)
+
+
+async def offer_all(applier: PartitionApplier, frames: Sequence[bytes], done: asyncio.Event) -> None:
+    """Offer a log as fast as it is taken, and wait until its last frame is done."""
+    for offset, frame in enumerate(frames):
+        last = offset == len(frames) - 1
+        await applier.queue.offer(FrameOffset(offset), frame, done.set if last else lambda: None)
+    await done.wait()
 
 
 @pytest.fixture(autouse=True)
@@ -195,7 +197,7 @@ async def test_a_fold_that_raises_while_the_last_run_is_on_its_way_is_counted_on
     applier = applier_on(store, await store.begin(PARTITION, state), max_items=8)
     running = asyncio.create_task(applier.run())
     frames = log_of([event % number for number in range(8)], [1] * 8)
-    feeding = asyncio.create_task(fed_at_once(applier, frames))
+    feeding = asyncio.create_task(offer_all(applier, frames, asyncio.Event()))
     await asyncio.wait({running}, timeout=30)
     feeding.cancel()
     error = running.exception()
@@ -206,11 +208,6 @@ async def test_a_fold_that_raises_while_the_last_run_is_on_its_way_is_counted_on
     assert counted.crash is not None
     assert counted.crash.first == counted.applied_offset + 1
     assert counted.crash.first <= bad <= counted.crash.last
-
-
-async def fed_at_once(applier: PartitionApplier, frames: Sequence[bytes]) -> None:
-    for offset, frame in enumerate(frames):
-        await applier.queue.offer(FrameOffset(offset), frame, lambda: None)
 
 
 class OverlapNoting(FaultyStore):
@@ -320,6 +317,26 @@ async def test_after_an_apply_that_was_another_owners_nothing_is_folded_on_what_
     store = FaultyStore(["none", "other owner first"])
     await feed_slowly(store, event_frames)
     assert store.partitions == calm.partitions
+    # The other one may have applied more than this one sent, and learnt with that.
+    ahead, _ = await fold_all(event_frames[:4], [1] * 4)
+    overtaken = OvertakenStore(ahead)
+    await feed_slowly(overtaken, event_frames)
+    assert overtaken.partitions == calm.partitions
+
+
+class OvertakenStore(MemoryCounterStore):
+    """A store where another owner is further ahead by the second apply."""
+
+    def __init__(self, ahead: MemoryCounterStore) -> None:
+        super().__init__(1)
+        self._ahead = ahead
+        self._applies = 0
+
+    async def apply(self, partition: PartitionId, request: ApplyRequest) -> ApplyOutcome:
+        self._applies += 1
+        if self._applies == 2:
+            self.partitions = copy.deepcopy(self._ahead.partitions)
+        return await super().apply(partition, request)
 
 
 async def test_a_frame_that_is_missing_from_the_stream_ends_the_worker(event_frames: list[bytes]) -> None:
