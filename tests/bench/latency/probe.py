@@ -18,7 +18,8 @@ ORGANIZATION: Final = "probe"
 EVERY_SECONDS: Final = 0.05
 """Between probes, on average; random, so that no clock of the pipeline is always met at the same place."""
 
-LOOK_SECONDS: Final = 0.004
+LOOK_SECONDS: Final = 0.02
+"""Between looks, and so the most that a latency is overstated by. A look costs the API and the client 2 ms and more."""
 GIVE_UP_SECONDS: Final = 30.0
 
 
