@@ -22,6 +22,7 @@ from services.cli import (
     simulate,
     token,
     topics,
+    trace,
     up,
     wait,
 )
@@ -67,6 +68,7 @@ app.command()(simulate.simulate)
 app.command()(wait.wait)
 app.command()(lag.lag)
 app.command()(ledger.ledger)
+app.command()(trace.trace)
 app.add_typer(counters.app, name="counters")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(frames.app, name="frames")
