@@ -9,11 +9,15 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from services.clock import monotonic_s
 from services.kafka import KafkaUnavailable, make_consumer, translated
+from services.kafka_header_names import accept_any_header_name
 from services.settings import KafkaSettings, Settings
 
 POLL_MS: Final = 500
 FETCH_BYTES: Final = 4 * 1024 * 1024
 """Of one partition at once; a reader holds some of these and no more."""
+
+WAIT_MS: Final = 20
+"""How long a broker holds an empty answer back: a reader that goes on to another span waits for the last answer."""
 
 ONE_BATCH: Final = 1
 """Bytes to ask for where one record is wanted: a broker answers with one whole batch all the same."""
@@ -118,7 +122,8 @@ async def open_log(settings: Settings, fetch_bytes: int = FETCH_BYTES) -> AsyncI
     Raises:
         KafkaUnavailable, KafkaRefused: Kafka cannot be read.
     """
-    consumer = make_consumer(settings.kafka, max_partition_fetch_bytes=fetch_bytes)
+    accept_any_header_name()
+    consumer = make_consumer(settings.kafka, max_partition_fetch_bytes=fetch_bytes, fetch_max_wait_ms=WAIT_MS)
     try:
         with translated("opening a log"):
             await consumer.start()

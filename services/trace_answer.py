@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, Final
 
 from services.event_identity import EventIdentity
+from services.event_rules import read_time_ms
 from services.kafka import KafkaUnavailable
 from services.settings import Settings
 from services.trace_members import trace_members
@@ -17,13 +18,18 @@ MARGIN_S: Final = 5.0
 
 
 async def trace_answer(
-    settings: Settings, organization: str, source: str, event_id: str, since_ms: int | None = None
+    settings: Settings, organization: str, source: str, event_id: str, since: str | None = None
 ) -> dict[str, Any]:
     """Return what became of an event as a JSON object, within 15 seconds.
 
+    Args:
+        since: RFC 3339; frames and dead letters written before are not read.
+
     Raises:
+        WrongTime: `since` is none.
         StoreUnavailable, StoreRefused, KafkaUnavailable, KafkaRefused, Refused: as `trace_event` does.
     """
+    since_ms = None if since is None else read_time_ms(since)
     event = EventIdentity(organization=organization, source=source, id=event_id)
     try:
         async with asyncio.timeout(LIMIT_S + MARGIN_S):
