@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.dead_letter_log import DeadLetter
@@ -92,16 +92,19 @@ def outcomes(trace: Trace) -> list[str]:
     poll=st.integers(1, 25),
     back=st.integers(0, 25),
     runs=st.lists(st.integers(1, 4), max_size=4),
+    order=st.permutations(range(3)),
 )
+@example(lines=[("a", 1), ("a", 1)], poll=1, back=0, runs=[], order=[2, 1, 0])
 async def test_the_verdicts_are_those_of_the_fold(
-    lines: list[tuple[str, int]], poll: int, back: int, runs: list[int]
+    lines: list[tuple[str, int]], poll: int, back: int, runs: list[int], order: list[int]
 ) -> None:
     reader = TopicReader(1, first_ms=EDGE_MS + 20 * DAY_MS)
     written = [event_line(event_id, EDGE_MS + hours * HOUR_MS) for event_id, hours in lines]
     [first] = reader.read(written[:poll])
     [again] = reader.read_again(max(0, poll - back), 0) if back else [[]]
     [rest] = reader.read(written[poll:]) if written[poll:] else [[]]
-    frames = [*first, *again, *rest]
+    parts = [first, again, rest]
+    frames = [frame for at in order for frame in parts[at]]
     folds = await fold_logs(await begun(1), [frames], runs)
 
     told: Counter[str] = Counter()
@@ -113,6 +116,11 @@ async def test_the_verdicts_are_those_of_the_fold(
         duplicate=sum(each.duplicates for each in folds),
         redelivered=sum(each.redelivered for each in folds),
     )
+
+
+def test_a_record_seen_twice_was_read_again_also_where_the_frames_before_were_not_read() -> None:
+    trace = judge(Evidence(applied_offset=9, events=[frame_event(4, 7), frame_event(5, 7), frame_event(6, 8)]))
+    assert outcomes(trace) == ["accepted", "redelivered", "duplicate"]
 
 
 def test_a_copy_names_the_record_that_counted_and_only_that_has_windows() -> None:
