@@ -1,7 +1,8 @@
 """Reads parts of topics beside the stream, without a consumer group: reading changes nothing."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -14,10 +15,16 @@ from services.settings import KafkaSettings, Settings
 
 POLL_MS: Final = 500
 FETCH_BYTES: Final = 4 * 1024 * 1024
-"""Of one partition at once; a reader holds some of these and no more."""
+"""Of one partition at once."""
+
+PARTITIONS_AT_ONCE: Final = 16
+"""Read together; a reader holds so many fetches of `FETCH_BYTES` at most."""
 
 WAIT_MS: Final = 20
 """How long a broker holds an empty answer back: a reader that goes on to another span waits for the last answer."""
+
+BREATH: Final = 100
+"""Records after which others may run: the API answers requests beside a trace."""
 
 ONE_BATCH: Final = 1
 """Bytes to ask for where one record is wanted: a broker answers with one whole batch all the same."""
@@ -77,20 +84,21 @@ class LogReader:
         Raises:
             KafkaUnavailable: nothing came for as long as a request may take.
         """
-        ends = {TopicPartition(each.topic, each.partition): each.end for each in spans if each.begin < each.end}
-        if not ends:
-            return
-        self._consumer.assign(list(ends))
-        for each in spans:
-            if (at := TopicPartition(each.topic, each.partition)) in ends:
+        wanted = [each for each in spans if each.begin < each.end]
+        for start in range(0, len(wanted), PARTITIONS_AT_ONCE):
+            some = {TopicPartition(each.topic, each.partition): each for each in wanted[start:][:PARTITIONS_AT_ONCE]}
+            self._consumer.assign(list(some))
+            for at, each in some.items():
                 self._consumer.seek(at, each.begin)
-        try:
-            async for record in self._assigned(ends, until_s):
-                yield record
-        finally:
-            self._consumer.unsubscribe()
+            try:
+                async with aclosing(self._assigned({at: each.end for at, each in some.items()}, until_s)) as records:
+                    async for record in records:
+                        yield record
+            finally:
+                # Not `unsubscribe`: without any subscription the client's fetching ends with an error, for good.
+                self._consumer.pause(*some)
 
-    async def _assigned(self, ends: Mapping[TopicPartition, int], until_s: float | None) -> AsyncIterator[Any]:
+    async def _assigned(self, ends: Mapping[TopicPartition, int], until_s: float | None) -> AsyncGenerator[Any, None]:
         heard_s = monotonic_s()
         while await self._before(ends):
             if until_s is not None and monotonic_s() >= until_s:
@@ -103,9 +111,11 @@ class LogReader:
                 topics = ", ".join(sorted({at.topic for at in ends}))
                 raise KafkaUnavailable(f"reading {topics}: nothing came for {self._silence_s:g} s")
             for at, batch in batches.items():
-                for record in batch:
+                for number, record in enumerate(batch, 1):
                     if record.offset < ends[at]:
                         yield record
+                    if number % BREATH == 0:
+                        await asyncio.sleep(0)
 
     async def _before(self, ends: Mapping[TopicPartition, int]) -> bool:
         """Return whether something is still to be read; what is read to its end is fetched no further."""

@@ -11,6 +11,7 @@ from services.trace import Outcome, Trace, TracedRecord
 from services.trace_reach import Reach
 from services.windows import DAY_MS, HOUR_MS, rfc3339
 
+DAY_S: Final = 86_400
 _WINDOWS: Final = {"hour": HOUR_MS, "day": DAY_MS}
 
 
@@ -52,13 +53,13 @@ def explanation(trace: Trace, reach: Reach) -> str:
             missing = [*reach.cut_off, *(["frames that cannot be read here"] if _has_unreadable(reach) else [])]
             return f"unknown: not found, but not everything could be read ({', '.join(missing)})"
         case _:
-            return f"never seen in what was read, which begins at {_text(reach.read_from_ms)}"
+            return f"never seen in what was read (frames from {_text(reach.read_from_ms)} on)"
 
 
 def _accepted(trace: Trace, reach: Reach) -> str:
     counted = [each.event for each in trace.records if each.outcome is Outcome.ACCEPTED]
     copies = sum(each.outcome in (Outcome.DUPLICATE, Outcome.REDELIVERED) for each in trace.records) + reach.left_out
-    more = f"; {copies} copies changed nothing" if copies else ""
+    more = f"; {copies} {'copy' if copies == 1 else 'copies'} changed nothing" if copies else ""
     if not counted:
         gone = reach.read_from == reach.begin and reach.begin > 0 and not reach.cut_off
         return (
@@ -118,12 +119,18 @@ def reach_members(reach: Reach) -> dict[str, Any]:
 
 def why(reach: Reach) -> str:
     """Return how far back the answer reaches, and why, in words."""
-    dedup = "for ever" if reach.dedup_s is None else f"{reach.dedup_s / 86_400:g} days after the last one of its range"
-    begin = f"frames were read from {_text(reach.read_from_ms)} on"
-    asked = " (--since)" if reach.read_from > reach.begin else " (the first that is kept)"
+    kept, read = _text(reach.begin_ms), _text(reach.read_from_ms)
+    frames = f"frames are kept and were read from {kept} on"
+    if reach.read_from > reach.begin:
+        frames = f"frames were read from {read} on, as asked for, and are kept from {kept}"
+    times = [time_ms for _, time_ms in reach.events.values() if time_ms is not None]
+    events = f"the records themselves are kept from {_text(min(times, default=None))} on"
+    lasts = (
+        "for ever" if reach.dedup_s is None else f"for {reach.dedup_s / DAY_S:g} days after its set was last written"
+    )
     return (
-        f"{begin}{asked}; of what was counted before, the dedup index knows that, not where, and keeps an id {dedup};"
-        " dead letters are known as long as their topic keeps them, duplicates as long as the frames are kept"
+        f"{frames}; {events}; of what was counted before, the dedup index tells that it was, not where, and holds an id"
+        f" {lasts}; copies are known from frames alone, refusals as long as the dead letters are kept"
     )
 
 
@@ -171,4 +178,4 @@ def _moment(instant_ms: int | None) -> str | None:
 
 
 def _text(instant_ms: int | None) -> str:
-    return _moment(instant_ms) or "their end"
+    return _moment(instant_ms) or "no time yet"

@@ -19,6 +19,7 @@ from services.ledger import ENTRIES
 from services.ledger_reading import ledger_answer
 from services.simulated_population import Profile
 from services.simulation import simulate
+from services.trace import Outcome
 from services.trace_answer import trace_answer
 from services.trace_members import trace_members
 from services.trace_reading import trace_event
@@ -229,6 +230,15 @@ def check_since(deployment: Deployment, identity: tuple[str, str, str]) -> None:
     answer = trace_members(event, found, reach)
     assert (answer["verdict"], answer["records"]) == ("accepted", [])
     assert len(answer["countedInFramesNotRead"]) == 1
+
+    # Without time to read anything, what the index knows is told, and of the rest that it is not known.
+    found, reach = asyncio.run(trace_event(deployment.settings, event, limit_s=0))
+    assert found.verdict is Outcome.ACCEPTED
+    topics = deployment.settings.topics
+    assert set(reach.cut_off) == {topics.dead_letters, topics.frames}
+    nobody = EventIdentity(organization=organization, source=source, id="nobody")
+    found, _ = asyncio.run(trace_event(deployment.settings, nobody, limit_s=0))
+    assert found.verdict is Outcome.UNKNOWN
 
 
 def trace(deployment: Deployment, *identity: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from services.metrics_contract import CHAT
 from services.settings import TopicSettings
 from services.trace import Evidence, LetterFound, Outcome, Trace, Waiting, judge
 from services.trace_index import look_up, periods_to_ask
-from services.trace_members import explanation, trace_members
+from services.trace_members import explanation, trace_members, why
 from services.trace_reach import Reach
 from services.windows import DAY_MS, HOUR_MS
 from tests.support.event_lines import event_line
@@ -143,7 +143,7 @@ def test_a_copy_names_the_record_that_counted_and_only_that_has_windows() -> Non
         (None, "ann", "hour", hour),
         (None, "ann", "day", day),
     ]
-    assert members["explanation"] == "accepted: counted once; 1 copies changed nothing"
+    assert members["explanation"] == "accepted: counted once; 1 copy changed nothing"
 
 
 def test_a_frame_beyond_the_applied_offset_is_in_flight() -> None:
@@ -213,6 +213,17 @@ def test_nothing_found_is_never_seen_only_where_all_was_read() -> None:
     trace = judge(Evidence(applied_offset=9, complete=False))
     assert trace.verdict is Outcome.UNKNOWN
     assert "frames" in explanation(trace, Reach(partition=0, cut_off=["usage.frames"]))
+
+
+def test_how_far_back_the_answer_reaches_is_told_with_the_reason() -> None:
+    reach = Reach(partition=0, begin_ms=EDGE_MS, read_from_ms=EDGE_MS, events={0: (5, EDGE_MS - 1000)}, dedup_s=86_400)
+    assert why(reach).startswith("frames are kept and were read from 2025-07-31T00:00:00Z on; the records themselves")
+    assert "kept from 2025-07-30T23:59:59Z on" in why(reach)
+    assert "for 1 days after" in why(reach)
+    later = replace(reach, read_from=3, read_from_ms=EDGE_MS + DAY_MS, dedup_s=None)
+    assert "from 2025-08-01T00:00:00Z on, as asked for, and are kept from 2025-07-31T00:00:00Z" in why(later)
+    assert "for ever" in why(later)
+    assert why(Reach(partition=0)).count("no time yet") == 2
 
 
 def test_an_identity_is_looked_for_without_decoding_the_frame() -> None:
