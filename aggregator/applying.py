@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from aggregator.branch import Keeping, Place
-from aggregator.dedup import Generation, periods_of, read_period
+from aggregator.dedup import periods_of
 from aggregator.errors import LostWrites
 from aggregator.folding import Fold, Folded
 from aggregator.frame_queue import FrameQueue, Waiting
@@ -33,6 +33,7 @@ from services.counters import (
     WrongEpoch,
 )
 from services.crash_points import CrashPoints
+from services.dedup_index import Generation, read_period
 from services.identifiers import FrameOffset, PartitionId
 from services.keyspace import epoch_prefix, ids_key, slot_prefix
 from services.telemetry import Telemetry

@@ -13,13 +13,14 @@ import numpy as np
 
 from aggregator.branch import Branch, Place
 from aggregator.cells import expiry_s
-from aggregator.dedup import Additions, Generation, Growth, Mask, Periods, additions, copies, lookup
+from aggregator.dedup import Additions, Growth, Mask, Periods, additions, copies, lookup
 from aggregator.directory import DirectoryFold
 from aggregator.ledger import places_of, rows_of, tally
 from aggregator.members import Index, members
 from aggregator.run import Run
 from aggregator.stored_cells import Hash, Writes, all_known
 from services.counters import ApplyRequest, ReadRequest, ReadResult
+from services.dedup_index import Generation
 from services.identifiers import Epoch
 from services.keyspace import escape
 from services.windows import Window

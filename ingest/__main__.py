@@ -9,11 +9,11 @@ import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
-from ingest.header_names import accept_any_header_name
 from ingest.lean_records import read_lean_records
 from ingest.worker import GROUP, IngestWorker
 from services.health import HealthServer, keep_beating
 from services.kafka import KafkaRefused, KafkaUnavailable, abandon_producer, make_consumer, make_producer, translated
+from services.kafka_header_names import accept_any_header_name
 from services.lifecycle import Exit, Refused, run, stop_on_signals
 from services.settings import Settings, WrongSettings, load_settings
 from services.telemetry import Telemetry, configure_logs

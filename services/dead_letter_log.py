@@ -1,6 +1,6 @@
 """Reads the dead-letter topic from its beginning to its end, as it was at the call."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -41,7 +41,7 @@ class DeadLetter:
         return None if self.origin is None else self.origin.reason
 
 
-async def read_dead_letters(settings: Settings) -> AsyncIterator[DeadLetter]:
+async def read_dead_letters(settings: Settings) -> AsyncGenerator[DeadLetter, None]:
     """Yield the dead letters that are in the topic now, each partition's in order; none when there is no topic.
 
     No consumer group is used: reading changes nothing.

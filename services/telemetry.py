@@ -121,6 +121,21 @@ METRICS: Final = (
         "tidemark_redis_rollbacks_total",
         "Times that Redis was found to have lost acknowledged writes: the deployment's, as known at a worker's start.",
     ),
+    _gauge(
+        "tidemark_ledger_remainder",
+        "Records of a source partition that the ledger does not explain (received less counted, duplicate and"
+        " dead-lettered), amounts without sign summed over the kept hours that ended before asOf. Above 0 is an alarm.",
+        "topic",
+        "partition",
+    ),
+    _gauge(
+        "tidemark_ledger_records",
+        "Records of a source partition in the last 24 hours of broker time that ended before asOf, by what the ledger"
+        " says: received, counted, duplicate, redelivered or dead_lettered.",
+        "topic",
+        "partition",
+        "result",
+    ),
     _counter("tidemark_api_requests_total", "Requests answered, by route template and status.", "route", "status"),
     _histogram("tidemark_api_seconds", "Time to answer a request, by route template.", _CALL_SECONDS, "route"),
     _counter("tidemark_api_timeouts_total", "Requests answered with 503 because their time was over.", "route"),

@@ -14,7 +14,14 @@ from tests.architecture.tree import ROOT, product_modules
 ROOMS = {
     "faust": ("aggregator/app.py", "aggregator/faust_*.py"),
     "mode": ("aggregator/app.py", "aggregator/faust_*.py"),
-    "aiokafka": ("services/kafka*.py", "services/topics.py", "services/publishing.py", "ingest/*", "aggregator/*"),
+    "aiokafka": (
+        "services/kafka*.py",
+        "services/log_reader.py",
+        "services/publishing.py",
+        "services/topics.py",
+        "ingest/*",
+        "aggregator/*",
+    ),
     "redis": ("services/redis_*.py",),
     "limits": ("services/redis_rates.py",),
     "jwt": ("services/tokens.py", "services/token_keys.py"),
