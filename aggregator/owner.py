@@ -29,6 +29,7 @@ from services.kafka import KafkaRefused, KafkaUnavailable
 from services.keyspace import tags
 from services.lifecycle import Refused
 from services.settings import Settings
+from services.stuck import Work
 from services.telemetry import Telemetry
 
 CANCEL_AGAIN_S: Final = 0.1
@@ -77,6 +78,9 @@ class Owner:
         self._appliers: dict[PartitionId, PartitionApplier] = {}
         self._tasks: dict[PartitionId, asyncio.Task[None]] = {}
         self._latest: dict[PartitionId, FrameOffset] = {}
+        self._held: dict[PartitionId, FrameOffset] = {}
+        self._ends: dict[PartitionId, int] = {}
+        self._assignments = self._store_looks = self._log_looks = 0
         self._assigning = asyncio.Lock()
         self._counting: set[asyncio.Task[BaseException]] = set()
         self._log = structlog.get_logger()
@@ -93,6 +97,7 @@ class Owner:
             return await self._assign(sorted(partitions))
 
     async def _assign(self, wanted: Sequence[PartitionId]) -> dict[PartitionId, FrameOffset]:
+        self._assignments += 1
         try:
             await self.release()
             self._check_count(wanted)
@@ -139,6 +144,7 @@ class Owner:
     async def watch_store(self) -> None:
         """Every second, hold what Redis says of the applied offsets against what it acknowledged; for ever."""
         while True:
+            self._store_looks += 1
             await asyncio.sleep(self._settings.aggregator.check_interval)
             for partition, applier in list(self._appliers.items()):
                 acknowledged = applier.acknowledged
@@ -152,10 +158,12 @@ class Owner:
                         f"partition {partition}: Redis holds {held}, but acknowledged frames up to"
                         f" {acknowledged.applied_offset}: it lost writes; restarting applies them again from the log"
                     )
+                self._held[partition] = state.applied_offset
 
     async def watch_log(self) -> None:
         """Every few seconds, look whether the last applied frames still stand in the log; for ever."""
         while True:
+            self._log_looks += 1
             await asyncio.sleep(self._settings.aggregator.frame_check_interval)
             with suppress(KafkaUnavailable):
                 await self._asking_log.once(lambda: self._check_log(list(self._appliers)))
@@ -167,9 +175,34 @@ class Owner:
     def owned(self) -> Mapping[PartitionId, PartitionState]:
         return {partition: applier.acknowledged for partition, applier in self._appliers.items()}
 
+    def works(self) -> dict[str, Work]:
+        """Return how the work stands, for the watchdog: each partition, an assignment, and both watches."""
+        works = {
+            f"partition {partition} of {self._settings.topics.frames}": self._work_of(applier)
+            for partition, applier in self._appliers.items()
+        }
+        works["an assignment"] = Work(waits=self._assigning.locked(), mark=self._assignments)
+        works["the watch over Redis"] = Work(waits=True, mark=self._store_looks)
+        works["the watch over the log of frames"] = Work(waits=True, mark=self._log_looks)
+        return works
+
+    def _work_of(self, applier: PartitionApplier) -> Work:
+        """Return how a partition stands: frames wait that came, or that stand in the log and should have come.
+
+        Another worker may own it by now: what is applied is what Redis held at the last look, if that is more.
+        """
+        partition = applier.partition
+        applied = max(
+            applier.acknowledged.applied_offset, self._held.get(partition, applier.acknowledged.applied_offset)
+        )
+        waits = applier.holds_frames or self._ends.get(partition, 0) > applied + 1
+        return Work(waits=waits, mark=(self._assignments, applied))
+
     async def _check_log(self, partitions: Iterable[PartitionId]) -> None:
         owned = {at: self._appliers[at].acknowledged for at in partitions if at in self._appliers}
-        await self._check(owned, await self._probe.bounds(owned))
+        bounds = await self._probe.bounds(owned)
+        self._ends.update({partition: end for partition, (_, end) in bounds.items()})
+        await self._check(owned, bounds)
 
     async def _check(
         self, states: Mapping[PartitionId, PartitionState], bounds: Mapping[PartitionId, tuple[int, int]]

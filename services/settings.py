@@ -230,6 +230,23 @@ class ApiSettings(Group):
         return self
 
 
+class WatchdogSettings(Group):
+    """When a process that is stuck ends itself, so that its supervisor starts it again."""
+
+    loop_limit: OptionalDuration = Field(10.0, description="without a turn of the event loop; none lifts it")
+    work_limit: OptionalDuration = Field(
+        120.0, description="without progress while work waits and Kafka and Redis answer; none lifts it"
+    )
+    ends_process: bool = Field(True, description="off: /healthz says so, and nothing more happens")
+
+    @field_validator("loop_limit", "work_limit")
+    @classmethod
+    def _limit_is_above_a_look(cls, limit_s: float | None) -> float | None:
+        if limit_s is not None and limit_s < 2:  # looks come once a second
+            raise ValueError("give at least 2s, or none")
+        return limit_s
+
+
 class TestingSettings(Group):
     crash_point: str = Field("", description="where a process dies (services.crash_points); empty in production")
 
@@ -258,6 +275,7 @@ class Settings(BaseSettings):
     ingest: IngestSettings = IngestSettings()
     aggregator: AggregatorSettings = AggregatorSettings()
     api: ApiSettings = ApiSettings()
+    watchdog: WatchdogSettings = WatchdogSettings()
     testing: TestingSettings = TestingSettings()
 
     @classmethod

@@ -23,7 +23,7 @@ STOP_PATIENCE_S: Final = 25.0
 
 HURRIED_PATIENCE_S: Final = 1.0
 
-_REFUSALS: Final = {2: "has wrong settings", 3: "refused to go on"}
+_ENDINGS: Final = {2: "has wrong settings", 3: "refused to go on", 4: "was stuck and ended itself"}
 _PROBE_INTERVAL_S: Final = 0.1
 _LAST_WORDS_MAX: Final = 400
 
@@ -42,7 +42,7 @@ def how_it_ended(code: int, last_line: str) -> str:
         with suppress(ValueError):
             return f"was killed by {signal.Signals(-code).name}"
         return f"was killed by signal {-code}"
-    ending = _REFUSALS.get(code, "ended" if code == 0 else f"failed with code {code}")
+    ending = _ENDINGS.get(code, "ended" if code == 0 else f"failed with code {code}")
     return f"{ending}: {last_words(last_line)}" if last_line and code else ending
 
 
