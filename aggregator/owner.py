@@ -29,7 +29,7 @@ from services.kafka import KafkaRefused, KafkaUnavailable
 from services.keyspace import tags
 from services.lifecycle import Refused
 from services.settings import Settings
-from services.stuck import Work
+from services.stuck import Doing, Work
 from services.telemetry import Telemetry
 
 CANCEL_AGAIN_S: Final = 0.1
@@ -80,7 +80,7 @@ class Owner:
         self._latest: dict[PartitionId, FrameOffset] = {}
         self._held: dict[PartitionId, FrameOffset] = {}
         self._ends: dict[PartitionId, int] = {}
-        self._assignments = self._store_looks = self._log_looks = 0
+        self._doing = Doing()
         self._assigning = asyncio.Lock()
         self._counting: set[asyncio.Task[BaseException]] = set()
         self._log = structlog.get_logger()
@@ -94,10 +94,10 @@ class Owner:
         """
         # Faust asks twice at once now and then: as it takes an assignment up, and when it fetches meanwhile.
         async with self._assigning:
-            return await self._assign(sorted(partitions))
+            with self._doing("an assignment"):
+                return await self._assign(sorted(partitions))
 
     async def _assign(self, wanted: Sequence[PartitionId]) -> dict[PartitionId, FrameOffset]:
-        self._assignments += 1
         try:
             await self.release()
             self._check_count(wanted)
@@ -144,11 +144,11 @@ class Owner:
     async def watch_store(self) -> None:
         """Every second, hold what Redis says of the applied offsets against what it acknowledged; for ever."""
         while True:
-            self._store_looks += 1
             await asyncio.sleep(self._settings.aggregator.check_interval)
             for partition, applier in list(self._appliers.items()):
                 acknowledged = applier.acknowledged
-                state = await self._retrying(lambda at=partition: self._store.state(at))  # type: ignore[misc]
+                with self._doing("a look at Redis"):
+                    state = await self._retrying(lambda at=partition: self._store.state(at))  # type: ignore[misc]
                 if state is None or (
                     state.epoch == acknowledged.epoch and state.applied_offset < acknowledged.applied_offset
                 ):
@@ -163,9 +163,8 @@ class Owner:
     async def watch_log(self) -> None:
         """Every few seconds, look whether the last applied frames still stand in the log; for ever."""
         while True:
-            self._log_looks += 1
             await asyncio.sleep(self._settings.aggregator.frame_check_interval)
-            with suppress(KafkaUnavailable):
+            with suppress(KafkaUnavailable), self._doing("a look at the log of frames"):
                 await self._asking_log.once(lambda: self._check_log(list(self._appliers)))
 
     def fail(self, error: BaseException) -> None:
@@ -176,15 +175,11 @@ class Owner:
         return {partition: applier.acknowledged for partition, applier in self._appliers.items()}
 
     def works(self) -> dict[str, Work]:
-        """Return how the work stands, for the watchdog: each partition, an assignment, and both watches."""
-        works = {
+        """Return how the work stands, for the watchdog."""
+        return self._doing.works() | {
             f"partition {partition} of {self._settings.topics.frames}": self._work_of(applier)
             for partition, applier in self._appliers.items()
         }
-        works["an assignment"] = Work(waits=self._assigning.locked(), mark=self._assignments)
-        works["the watch over Redis"] = Work(waits=True, mark=self._store_looks)
-        works["the watch over the log of frames"] = Work(waits=True, mark=self._log_looks)
-        return works
 
     def _work_of(self, applier: PartitionApplier) -> Work:
         """Return how a partition stands: frames wait that came, or that stand in the log and should have come.
@@ -196,7 +191,7 @@ class Owner:
             applier.acknowledged.applied_offset, self._held.get(partition, applier.acknowledged.applied_offset)
         )
         waits = applier.holds_frames or self._ends.get(partition, 0) > applied + 1
-        return Work(waits=waits, mark=(self._assignments, applied))
+        return Work(waits=waits, mark=(id(applier), applied))
 
     async def _check_log(self, partitions: Iterable[PartitionId]) -> None:
         owned = {at: self._appliers[at].acknowledged for at in partitions if at in self._appliers}

@@ -3,7 +3,9 @@
 A clock would jump when the process was frozen and goes on, so time is what the watchdog itself has run for.
 """
 
-from collections.abc import Hashable, Mapping
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,6 +27,27 @@ class Work:
 
     waits: bool
     mark: Hashable
+
+
+class Doing:
+    """What a process does now and then; each time is to end before its limit."""
+
+    def __init__(self) -> None:
+        self._times: Counter[str] = Counter()
+        self._now: set[str] = set()
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """Do it during the block."""
+        self._times[name] += 1
+        self._now.add(name)
+        try:
+            yield
+        finally:
+            self._now.discard(name)
+
+    def works(self) -> dict[str, Work]:
+        return {name: Work(waits=True, mark=self._times[name]) for name in self._now}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.stuck import Finding, Judge, Limits, Look, Work
+from services.stuck import Doing, Finding, Judge, Limits, Look, Work
 
 LIMITS = Limits(loop_s=10, work_s=120, believed_s=130)
 
@@ -82,6 +82,17 @@ def test_what_had_something_to_wait_for_counts_anew() -> None:
 def test_a_limit_that_is_lifted_is_never_reached() -> None:
     looks = [Look(turns=0, works={"a poll": Work(waits=True, mark=0)})] * 10_000
     assert findings(looks, Limits(loop_s=None, work_s=None, believed_s=0)) == [None] * 10_000
+
+
+def test_what_is_done_now_and_then_waits_while_it_is_done_and_is_another_work_each_time() -> None:
+    doing = Doing()
+    seen = []
+    for _ in range(2):
+        with doing("a look"):
+            seen.append(doing.works()["a look"])
+    assert doing.works() == {}
+    assert all(work.waits for work in seen)
+    assert seen[0].mark != seen[1].mark
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans(), st.sampled_from([None, 1, 2])), max_size=60))
