@@ -7,13 +7,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from services.clock import monotonic_s
 from services.health_probe import readiness
 from services.processes import Child, Write
 
-ROLES: Final = ("ingest", "aggregator", "api")
 STABLE_S: Final = 30.0
 """A run that lasted so long was a good one: the next pause is the shortest again."""
 
@@ -28,6 +27,7 @@ _PROBE_INTERVAL_S: Final = 0.1
 _LAST_WORDS_MAX: Final = 400
 
 Say = Callable[[str], None]
+Told = TypeVar("Told")
 
 
 def pause_s(failures: int) -> float:
@@ -196,12 +196,15 @@ class Supervisor:
         return {f"{each.role} {each.number}": each.missing for each in self.processes if not each.ready}
 
     def pids(self) -> dict[str, list[int]]:
-        return {
-            role: [each.pid for each in self.processes if each.role == role and each.pid is not None] for role in ROLES
-        }
+        return self._by_role(lambda each: each.pid)
 
     def health(self) -> dict[str, list[str]]:
-        return {
-            role: [each.health for each in self.processes if each.role == role and each.health is not None]
-            for role in ROLES
-        }
+        return self._by_role(lambda each: each.health)
+
+    def _by_role(self, tell: Callable[[RoleProcess], Told | None]) -> dict[str, list[Told]]:
+        told: dict[str, list[Told]] = {}
+        for each in self.processes:
+            of_role = told.setdefault(each.role, [])
+            if (value := tell(each)) is not None:
+                of_role.append(value)
+        return told
