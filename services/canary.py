@@ -13,10 +13,10 @@ from services.canary_reading import ApiAway, ApiReader
 from services.clock import now_ms
 from services.health import HealthServer, keep_beating
 from services.kafka import KafkaRefused, KafkaUnavailable
-from services.kafka_timed import Timed, TimedPublisher
 from services.lifecycle import Exit, run, stop_on_signals
 from services.settings import Settings, WrongSettings, load_settings, write_duration
 from services.telemetry import Telemetry, configure_logs
+from services.timed_publishing import Timed, TimedPublisher
 from services.watchdog import under_watch
 from services.windows import HOUR_MS
 

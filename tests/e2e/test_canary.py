@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import cast
 
 import httpx
 import pytest
@@ -67,8 +68,15 @@ class Watched:
 def test_the_canary_is_equal_until_a_counter_is_altered_or_an_aggregator_stands_still(
     tmp_path: Path, kafka: Broker, redis_url: str
 ) -> None:
-    variables = {"canary__enabled": "true", "canary__interval": "2s", "canary__lookback": "1h"}
-    with running_pipeline(tmp_path, kafka.bootstrap, redis_url, topics__frames_partitions="2", **variables) as pipeline:
+    with running_pipeline(
+        tmp_path,
+        kafka.bootstrap,
+        redis_url,
+        topics__frames_partitions="2",
+        canary__enabled="true",
+        canary__interval="2s",
+        canary__lookback="1h",
+    ) as pipeline:
         canary = Watched(pipeline)
         canary.await_equal()
         assert (canary.value("tidemark_canary_events_total", result="published") or 0) > 0
@@ -120,7 +128,7 @@ async def add(pipeline: PipelineUnderTest, hour: int, by: int) -> None:
     key = counter_key(prefix, Kind.HOURS, Scope(organization=organization), period)
     field = str(place * len(PRODUCTS) + CHAT.code)
     client = connect(settings.redis)
-    held = unpack([await client.hget(key, field)])
+    held = unpack([cast(bytes, await client.hget(key, field))])
     held[0, 1] += by
     await client.hset(key, field, pack(held, len(CHAT.counters))[0])
     await client.aclose()

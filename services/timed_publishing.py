@@ -3,9 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
-
-from aiokafka import AIOKafkaProducer
+from typing import Any, Final
 
 from services.kafka import KafkaUnavailable, abandon_producer, make_producer, translated
 from services.settings import KafkaSettings
@@ -28,7 +26,7 @@ class TimedPublisher:
     def __init__(self, settings: KafkaSettings, topic: str) -> None:
         self._settings = settings
         self._topic = topic
-        self._producer: AIOKafkaProducer | None = None
+        self._producer: Any = None
 
     async def publish(self, records: Sequence[Timed]) -> list[int]:
         """Return the broker time of each record, in milliseconds, once all are acknowledged.
