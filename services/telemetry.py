@@ -128,6 +128,7 @@ METRICS: Final = (
         "tidemark_canary_age_seconds",
         "Age of the newest of the canary's events that the query API has counted, by the event's time; it rises to"
         " canary.interval and half of that where all is well.",
+        "role",  # without a label it would be 0 where it is not known
     ),
     _gauge(
         "tidemark_canary_difference",

@@ -50,7 +50,7 @@ class Watched:
         return self.value(name, direction="missing"), self.value(name, direction="surplus")
 
     def age_s(self) -> float:
-        age_s = self.value("tidemark_canary_age_seconds")
+        age_s = self.value("tidemark_canary_age_seconds", role="canary")
         return float("inf") if age_s is None else age_s
 
     def await_equal(self) -> None:
