@@ -122,6 +122,11 @@ class PartitionApplier:
         """The first and the last frame that are being folded, or were when `run` raised."""
         return self._trying or (self.queue.expected, self.queue.expected)
 
+    @property
+    def holds_frames(self) -> bool:
+        """Whether frames have come that are not known to be applied."""
+        return bool(self._waiting) or self._in_flight is not None or not self.queue.is_empty
+
     async def _apply_next(self) -> None:
         """Send the next run. While it is on its way the one after it is folded, if a full call waits in the queue."""
         if self._waiting or not self.queue.holds_a_call:

@@ -71,6 +71,10 @@ class FrameQueue:
         """Whether as many frames wait as go together."""
         return self._calls() >= 1
 
+    @property
+    def is_empty(self) -> bool:
+        return not self._queue
+
     async def offer(self, offset: FrameOffset, value: bytes | None, done: Callable[[], object]) -> None:
         """Take over the next frame of the log; waits while the queue is full.
 

@@ -31,6 +31,7 @@ from services.identity import fingerprint, identity_hasher
 from services.kafka import KafkaRefused, KafkaUnavailable, translated
 from services.kafka_connection import why_deaf
 from services.settings import Settings
+from services.stuck import Work
 from services.telemetry import Telemetry
 
 GROUP: Final = "tidemark-ingest"
@@ -85,6 +86,7 @@ class IngestWorker:
         self._begun: dict[TopicPartition, int] = {}
         self._sent_at_s = dict.fromkeys(map(PartitionId, range(self._topics.frames_partitions)), 0.0)
         self._committed: dict[TopicPartition, int] = {}
+        self._polls = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; returns when all that was read is acknowledged and committed.
@@ -92,9 +94,18 @@ class IngestWorker:
         Raises:
             KafkaRefused, KafkaUnavailable: something was not acknowledged.
         """
+        with self._health.working(self.works):
+            await self._run(stop)
+
+    def works(self) -> Mapping[str, Work]:
+        """Return how the work stands: each poll is to be read, sent and committed, be it empty."""
+        return {"a poll": Work(waits=True, mark=self._polls)}
+
+    async def _run(self, stop: asyncio.Event) -> None:
         sending: asyncio.Task[None] | None = None
         try:
             while not stop.is_set():
+                self._polls += 1
                 began = monotonic_s()
                 packed = await self._read()
                 if sending is not None:

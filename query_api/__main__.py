@@ -19,6 +19,7 @@ from services.redis_counters import RedisCounterStore
 from services.redis_rates import redis_rate_storage
 from services.settings import Settings, WrongSettings, load_settings
 from services.telemetry import Telemetry, configure_logs
+from services.watchdog import under_watch
 
 ROLE = "api"
 
@@ -60,6 +61,7 @@ async def _serve_until_signalled(settings: Settings, tiers: Tiers, verifier: Tok
         await verifier.warm_up()
         host, port = bound.getsockname()[:2]
         structlog.get_logger().info("listening", host=host, port=port, health=health.address)
+        stack.enter_context(under_watch(settings.watchdog, health))
         async with asyncio.TaskGroup() as beside:
             watches = (keep_beating(health), keep_looking_at_store(watched, partitions, health))
             tasks = [beside.create_task(watch) for watch in watches]

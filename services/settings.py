@@ -230,6 +230,49 @@ class ApiSettings(Group):
         return self
 
 
+class CanarySettings(Group):
+    """A synthetic organization whose usage is known, held against what the query API answers."""
+
+    enabled: bool = Field(False, description="`tidemark up` runs one; `tidemark run canary` does so anyway")
+    organization: str = Field(
+        "tidemark-canary",
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="reserved for it; the interval is put behind, as in tidemark-canary-10s",
+    )
+    interval: Duration = Field(10.0, ge=0.1, le=600, description="from one event to the next")
+    lookback: Duration = Field(
+        3 * 3600.0, ge=0, le=86_400, description="how far back hours are compared, and published again at a start"
+    )
+    api_url: str | None = Field(None, description="of the query API; that of api.host and api.port if none")
+    api_token: SecretStr | None = Field(None, description="bearer token; made with api.jwt_secret if none")
+    port: int = Field(0, ge=0, le=65_535, description="health and metrics; 0 takes a free one")
+    address_file: Path | None = Field(None, description="written with host:port of health and metrics")
+
+    @field_validator("api_url")
+    @classmethod
+    def _api_can_be_asked(cls, url: str | None) -> str | None:
+        if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+            raise ValueError("give an address such as http://127.0.0.1:8080")
+        return url
+
+
+class WatchdogSettings(Group):
+    """When a process that is stuck ends itself, so that its supervisor starts it again."""
+
+    loop_limit: OptionalDuration = Field(10.0, description="without a turn of the event loop; none lifts it")
+    work_limit: OptionalDuration = Field(
+        120.0, description="without progress while work waits and Kafka and Redis answer; none lifts it"
+    )
+    ends_process: bool = Field(True, description="off: /healthz says so, and nothing more happens")
+
+    @field_validator("loop_limit", "work_limit")
+    @classmethod
+    def _limit_is_above_a_look(cls, limit_s: float | None) -> float | None:
+        if limit_s is not None and limit_s < 2:  # looks come once a second
+            raise ValueError("give at least 2s, or none")
+        return limit_s
+
+
 class TestingSettings(Group):
     crash_point: str = Field("", description="where a process dies (services.crash_points); empty in production")
 
@@ -258,6 +301,8 @@ class Settings(BaseSettings):
     ingest: IngestSettings = IngestSettings()
     aggregator: AggregatorSettings = AggregatorSettings()
     api: ApiSettings = ApiSettings()
+    canary: CanarySettings = CanarySettings()
+    watchdog: WatchdogSettings = WatchdogSettings()
     testing: TestingSettings = TestingSettings()
 
     @classmethod

@@ -139,6 +139,24 @@ METRICS: Final = (
     _counter("tidemark_api_requests_total", "Requests answered, by route template and status.", "route", "status"),
     _histogram("tidemark_api_seconds", "Time to answer a request, by route template.", _CALL_SECONDS, "route"),
     _counter("tidemark_api_timeouts_total", "Requests answered with 503 because their time was over.", "route"),
+    _gauge(
+        "tidemark_canary_age_seconds",
+        "Age of the newest of the canary's events that the query API has counted, by the event's time; it rises to"
+        " canary.interval and half of that where all is well.",
+        "role",  # without a label it would be 0 where it is not known
+    ),
+    _gauge(
+        "tidemark_canary_difference",
+        "Events of the canary that should be counted and are not (missing), or are counted beyond all that there are"
+        " (surplus), in the hours of canary.lookback.",
+        "direction",
+    ),
+    _counter(
+        "tidemark_canary_events_total",
+        "Events of the canary by what became of them: published (acknowledged by Kafka, copies left out), seen (counted"
+        " by the query API since the last look).",
+        "result",
+    ),
     _gauge("tidemark_build_info", "Always 1; the labels say what is running.", "role", "version", "python"),
 )
 """Every metric. A new one is a row here; `services.metrics_page` makes `deploy/docs/metrics.md` from them."""

@@ -105,6 +105,25 @@ async def ends_of(settings: Settings, *names: str) -> dict[str, dict[int, int]]:
     return answer
 
 
+async def group_can_work(settings: Settings, group: str) -> None:
+    """Return once every leader of the topics and the coordinator of a group have answered.
+
+    Raises:
+        KafkaUnavailable, KafkaRefused: one of them does not.
+    """
+    topics = settings.topics
+    await ends_of(settings, topics.events, topics.directory, topics.frames)
+    consumer = make_consumer(settings.kafka, group_id=group)
+    partition = TopicPartition(topics.frames, 0)
+    with _answering(f"asking the coordinator of {group}"):
+        try:
+            await consumer.start()
+            consumer.assign([partition])
+            await consumer.committed(partition)
+        finally:
+            await consumer.stop()
+
+
 async def _high_watermarks(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
     """Return the high watermarks that a fetch at each end tells.
 
