@@ -28,7 +28,8 @@ def assert_alerts(series: Series, expected: Sequence[Expected], directory: Path)
     """Fail with promtool's words where an alert fires and should not, or does not and should."""
     names = used_names(RULES.read_text(), series)
     file = directory / "incident.json"
-    tests = [{"interval": "1m", "input_series": list(_input(series, names)), "promql_expr_test": list(_asked(expected))}]
+    asked = {"promql_expr_test": list(_asked(expected))}
+    tests = [{"interval": "1m", "input_series": list(_input(series, names)), **asked}]
     # JSON is YAML too.
     file.write_text(json.dumps({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}))
     done = subprocess.run(

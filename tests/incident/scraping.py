@@ -18,7 +18,7 @@ Series = Mapping[str, Sequence[float | None]]
 
 
 class Scraping:
-    """Scrapes from a thread of its own while its block runs. A worker that does not answer has no samples but `up` 0."""
+    """Scrapes from a thread of its own while its block runs. Of a worker that does not answer there is `up` 0."""
 
     def __init__(self, workers: Sequence[Worker]) -> None:
         self._workers = workers
