@@ -62,7 +62,7 @@ class Published:
             return None
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 def test_each_event_is_found_where_it_is_and_every_record_is_explained(
     tmp_path: Path, kafka: Broker, redis_url: str
 ) -> None:

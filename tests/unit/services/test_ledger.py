@@ -4,20 +4,22 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
+from aggregator.skipping import request_of
 from services import ledger_reading
-from services.counters import PartitionState, SourcePosition
-from services.identifiers import Epoch, FrameOffset
+from services.counters import Applied, PartitionState, SourcePosition
+from services.identifiers import Epoch, FrameOffset, PartitionId
 from services.ledger import ENTRIES, HourState, Ledger, Row, Slot, sum_up
 from services.ledger_gauges import LedgerGauges
 from services.ledger_members import ledger_members
 from services.ledger_reading import ENDING_S, hours_to_read, read_ledger
-from services.settings import Settings, TopicSettings
+from services.settings import EventSettings, Settings, TopicSettings
 from services.telemetry import Telemetry
 from services.windows import DAY_MS, HOUR_MS, HOURS_PER_DAY
 from tests.support.event_lines import event_line
 from tests.support.folded_log import begun, fold_logs
-from tests.support.log_of_frames import DIRECTORY, TopicReader
+from tests.support.log_of_frames import DIRECTORY, SECRET, TopicReader
 
 pytestmark = pytest.mark.unit
 
@@ -190,3 +192,30 @@ def _team(organization: str, team: str, version: int) -> bytes:
             "data": {"action": "upsert", "version": version, "name": "T", "isDefaultTeam": False},
         }
     ).encode()
+
+
+async def test_a_skipped_frame_leaves_exactly_its_events_until_it_is_published_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first_ms = 20_000 * DAY_MS
+    monkeypatch.setattr(ledger_reading, "now_ms", lambda: first_ms + DAY_MS)
+    settings = Settings(
+        topics=TopicSettings(events=EVENTS, directory=DIRECTORY, frames_partitions=1),
+        events=EventSettings(identity_secret=SecretStr(SECRET)),
+    )
+    store, partition = await begun(1), PartitionId(0)
+    lines = [event_line(str(number), first_ms) for number in range(9)]
+    [frames] = TopicReader(1, first_ms=first_ms).read([*lines, b"broken", event_line("end", first_ms)])
+    for frame in frames:
+        state = await store.state(partition)
+        assert state is not None
+        if frame is frames[1]:
+            request, events = await request_of(settings, store, partition, state, frame)
+            assert (await store.apply(partition, request), events) == (Applied(), 3)
+        else:
+            await fold_logs(store, [[frame]])
+    assert [each.remainder for each in (await read_ledger(settings, store)).alarms] == [3]
+    await fold_logs(store, [[frames[1]]])
+    ledger = await read_ledger(settings, store)
+    assert ledger.balanced is True
+    assert [(each.received, each.counted) for each in ledger.hours if each.remainder == 0] == [(3, 3)] * 3
