@@ -18,12 +18,13 @@ from yarl import URL
 
 from aggregator.faust_transport import PositioningTransport
 from aggregator.owner import Owner
+from services.group_members import AGGREGATOR_GROUP
 from services.identifiers import FrameOffset, PartitionId
 from services.kafka import ssl_context
 from services.kafka_connection import notice_hang_ups
 from services.settings import KafkaSettings, Settings, WrongSettings, write_duration
 
-GROUP = "tidemark-aggregator"
+GROUP = AGGREGATOR_GROUP
 
 
 def check_times(settings: Settings) -> None:

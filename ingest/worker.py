@@ -25,6 +25,7 @@ from ingest.verdicts import AdmissionRules
 from services.clock import monotonic_s, now_ms
 from services.crash_points import CrashPoints
 from services.frames import Column
+from services.group_members import INGEST_GROUP
 from services.health import HealthServer
 from services.identifiers import PartitionId
 from services.identity import fingerprint, identity_hasher
@@ -33,7 +34,7 @@ from services.kafka_connection import why_deaf
 from services.settings import Settings
 from services.telemetry import Telemetry
 
-GROUP: Final = "tidemark-ingest"
+GROUP: Final = INGEST_GROUP
 
 
 class IngestWorker:

@@ -7,7 +7,7 @@ Healthy means that the event loop turns; a dependency that is away makes a proce
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +26,9 @@ SILENT_AFTER_S: Final = 5.0
 
 Page = tuple[HTTPStatus, str, bytes]
 """Status, content type and body."""
+
+MountedPage = Callable[[str, Sequence[str]], Page]
+"""Takes path and query, and each Authorization header; called from several threads at once."""
 
 
 class HealthServer:
@@ -52,6 +55,7 @@ class HealthServer:
         self._stuck_after_s = stuck_after_s
         self._last_beat_s = monotonic_s()
         self._parts: dict[str, str | None] = {}
+        self._mounted: dict[str, MountedPage] = {}
         self._lock = threading.Lock()
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
@@ -116,8 +120,15 @@ class HealthServer:
         self.not_ready(part, why)
         structlog.get_logger().warning("not_ready", part=part, why=why)
 
-    def page(self, path: str) -> Page:
+    def mount(self, prefix: str, page: MountedPage) -> None:
+        """Leave the paths that begin with a prefix to somebody else."""
+        self._mounted[prefix] = page
+
+    def page(self, path: str, authorization: Sequence[str] = ()) -> Page:
         """Return what a GET of the path answers."""
+        for prefix, page in self._mounted.items():
+            if path.startswith(prefix):
+                return page(path, authorization)
         match path.partition("?")[0]:
             case "/healthz":
                 return self._healthz()
@@ -164,8 +175,10 @@ def _handler(health: HealthServer) -> type[BaseHTTPRequestHandler]:
         timeout = 5  # seconds for a client to send its request, so that a silent one holds no thread
 
         def do_GET(self) -> None:
-            status, content_type, body = health.page(self.path)
+            status, content_type, body = health.page(self.path, self.headers.get_all("Authorization", ()))
             self.send_response(status)
+            if status == HTTPStatus.UNAUTHORIZED:
+                self.send_header("WWW-Authenticate", 'Bearer realm="tidemark-ops"')
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
