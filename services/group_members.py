@@ -19,18 +19,18 @@ _SETTLED: Final = frozenset({"Stable", "Empty", "Dead"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One member of a group: the client's own name is the beginning of `member_id`.
+    """One member of a group, by the name that its client gave itself (`services.kafka.client_name`).
 
     `partitions` is None where the broker does not say what it was given (the embedded broker).
     """
 
-    member_id: str
+    client_id: str
     host: str
     partitions: tuple[Source, ...] | None
 
     @property
     def name(self) -> str:
-        return f"{self.member_id} at {self.host.removeprefix('/')}"
+        return f"{self.client_id} at {self.host.removeprefix('/')}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

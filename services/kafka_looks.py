@@ -155,11 +155,11 @@ async def _describe(admin: AIOKafkaAdminClient, name: str) -> GroupMembers | Non
 
 
 def _member(row: Sequence[Any]) -> Member:
-    member_id, _, host, _, assignment, *_ = row
+    _, client_id, host, _, assignment, *_ = row
     if not assignment:
-        return Member(member_id=member_id, host=host, partitions=None)
+        return Member(client_id=client_id, host=host, partitions=None)
     given = ConsumerProtocolMemberAssignment.decode(assignment).partitions()
-    return Member(member_id=member_id, host=host, partitions=tuple((each.topic, each.partition) for each in given))
+    return Member(client_id=client_id, host=host, partitions=tuple((each.topic, each.partition) for each in given))
 
 
 async def _fetched(

@@ -1,7 +1,7 @@
 """What one look at both servers saw, and which looks a partition is judged by. Pure; unknown is None, never 0."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from services.freshness import as_of_ms
 from services.group_members import AGGREGATOR_GROUP, INGEST_GROUP, GroupMembers, Source
@@ -50,9 +50,24 @@ class Look:
     away: Away
 
 
-def look_of(topics: TopicSettings, logs: Logs, states: States, away: Away, *, at_s: float, at_ms: int) -> Look:
-    """Return one look, from what was seen of the logs and of the slots."""
+def look_of(
+    topics: TopicSettings,
+    logs: Logs,
+    states: States,
+    away: Away,
+    *,
+    before: Look | None,
+    at_s: float,
+    at_ms: int,
+) -> Look:
+    """Return one look, from what was seen of the logs and of the slots.
+
+    Args:
+        before: the look before this one: while Kafka is away its partitions are still there, unknown.
+    """
     rows = _lags(topics, logs.ends, states)
+    if before is not None and away.kafka is not None:
+        rows += _unknown(before, rows)
     groups = {topics.frames: AGGREGATOR_GROUP}
     return Look(
         at_s=at_s,
@@ -86,6 +101,16 @@ def _lags(topics: TopicSettings, ends: Mapping[Source, int] | None, states: Stat
         row for name in (topics.events, topics.directory) for row in source_lags(name, _of_topic(name, ends), states)
     ]
     return sources + frame_lags(topics.frames, _of_topic(topics.frames, ends), states)
+
+
+def _unknown(before: Look, rows: Sequence[Lag]) -> list[Lag]:
+    """Return the partitions of a look that are not in these rows."""
+    missing = before.points.keys() - {(row.topic, row.partition) for row in rows}
+    return [
+        replace(point.row, end=None, applied=None, lag=None)
+        for source, point in before.points.items()
+        if source in missing
+    ]
 
 
 def _of_topic(topic: str, ends: Mapping[Source, int] | None) -> dict[int, int] | None:

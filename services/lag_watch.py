@@ -40,7 +40,7 @@ class LagWatch:
         states, redis_away = await self._states()
         logs, kafka_away = await self._logs(states)
         away = Away(kafka=kafka_away, redis=redis_away)
-        look = look_of(self._topics, logs, states, away, at_s=monotonic_s(), at_ms=now_ms())
+        look = look_of(self._topics, logs, states, away, before=self.last, at_s=monotonic_s(), at_ms=now_ms())
         self._looks = within_window((*self._looks, look), look.at_s)
         return look
 
