@@ -192,7 +192,7 @@ async def test_a_block_that_becomes_complete_is_news_for_a_client_that_has_its_n
     api: Api, counted: Counted
 ) -> None:
     counted.add(Use(user="ann", hour=DAY + 1, product=CHAT, amounts={"interactions": 1}))
-    tags = []
+    tags: list[str] = []
     for read_up_to_ms in (DAY * HOUR_MS, (DAY + 1) * HOUR_MS, (DAY + 2) * HOUR_MS, (DAY + 3) * HOUR_MS):
         counted.read_up_to_ms = read_up_to_ms
         await counted.write(api.store)
