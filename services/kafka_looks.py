@@ -179,9 +179,11 @@ async def _fetched(
         if not pending or monotonic_s() > deadline_s:
             return marks, first
         # One record of one partition: all that comes with it stays with the client until it is unsubscribed.
+        # What was passed is fetched no further: it would take the place of those whose batches come one a fetch.
         batches = await consumer.getmany(*pending, timeout_ms=_FETCH_WAIT_MS, max_records=1)
         for partition, (record, *_) in batches.items():
             passed.add(partition)
+            consumer.pause(partition)
             # A log that is shorter than what was applied is read from its beginning: that says nothing.
             if record.offset >= begins[partition]:
                 first[partition] = record.timestamp

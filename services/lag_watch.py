@@ -15,7 +15,7 @@ from services.lag_report import LagRow, lag_rows
 from services.settings import Settings
 from services.stores import read_states
 
-STORE_LIMIT_S: Final = 3.0
+STORE_LIMIT_S: Final = 2.0
 """For the states of all slots; a Redis that takes longer is called away."""
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Annotated, Any, Final
 
@@ -15,13 +15,36 @@ from services.cli.common import AsJson, StateFile, complain, console, run, setti
 from services.lag_limits import LagLimits
 from services.lag_looks import Look
 from services.lag_report import LagRow, freshness_rows
+from services.lag_states import LagState
 from services.lag_watch import LagWatch
 from services.settings import Settings, parse_duration
 from services.stores import open_store
 
-_COLUMNS: Final = (
-    *("topic", "partition", "role", "end", "applied", "lag", "age s", "in/s", "out/s", "drain s", "state", "owner"),
+_COLUMNS: Final = {
+    "topic": "topic",
+    "partition": "partition",
+    "role": "role",
+    "end": "end",
+    "applied": "applied",
+    "lag": "lag",
+    "age s": "age_seconds",
+    "in/s": "rate_in",
+    "out/s": "rate_out",
+    "drain s": "drain_seconds",
+    "state": "state",
+    "owner": "owner",
+}
+"""Heading and member of a row."""
+
+_WIDE: Final = 150
+_LEFT_OUT: Final = ("role", "owner")
+"""On a terminal that is less wide, while watching."""
+
+_WORST_FIRST: Final = (
+    *(LagState.REWOUND, LagState.STOPPED, LagState.STALLED, LagState.BEHIND, LagState.UNKNOWN, LagState.OK),
 )
+"""So that what matters stands on top where a terminal is too low for all partitions."""
+
 _NO: Final = 1
 
 
@@ -73,7 +96,8 @@ def lag(
         raise typer.BadParameter("--watch has no end to exit at: leave out --max-lag and --max-age, or --watch")
     settings = settings_for(state_file)
     if watch:
-        run(_watch(settings, interval, as_json=as_json))
+        with suppress(KeyboardInterrupt):
+            run(_watch(settings, interval, as_json=as_json))
         return
     rows, look = run(_look(settings, rates))
     _print(rows, look, as_json=as_json)
@@ -117,7 +141,7 @@ def _showing(*, as_json: bool) -> Iterator[Callable[[list[LagRow], Look], None]]
         yield lambda rows, look: _print(rows, look, as_json=as_json)
         return
     with Live(console=console(), auto_refresh=False, screen=True) as live:
-        yield lambda rows, look: live.update(_page(rows, look), refresh=True)
+        yield lambda rows, look: live.update(_page(rows, look, wide=live.console.width >= _WIDE), refresh=True)
 
 
 def _print(rows: Sequence[LagRow], look: Look, *, as_json: bool) -> None:
@@ -127,15 +151,18 @@ def _print(rows: Sequence[LagRow], look: Look, *, as_json: bool) -> None:
         write_json([asdict(row) for row in rows])
         sys.stdout.flush()
     else:
-        console().print(_table(rows), _freshness(look), sep="\n", markup=False)
+        console().print(_table(rows, tuple(_COLUMNS)), _freshness(look), sep="\n", markup=False)
 
 
-def _page(rows: Sequence[LagRow], look: Look) -> RenderableType:
-    return Group(_table(rows), _freshness(look), *_away(look))
+def _page(rows: Sequence[LagRow], look: Look, *, wide: bool) -> RenderableType:
+    columns = [name for name in _COLUMNS if wide or name not in _LEFT_OUT]
+    worst_first = sorted(rows, key=lambda row: (_WORST_FIRST.index(row.state), -(row.lag or 0)))
+    return Group(*_away(look), _freshness(look), _table(worst_first, columns))
 
 
-def _table(rows: Sequence[LagRow]) -> RenderableType:
-    return table_of("Lag, in records", _COLUMNS, [tuple(asdict(row).values()) for row in rows])
+def _table(rows: Sequence[LagRow], columns: Sequence[str]) -> RenderableType:
+    cells = [[getattr(row, _COLUMNS[name]) for name in columns] for row in rows]
+    return table_of("Lag, in records", columns, cells)
 
 
 def _freshness(look: Look) -> str:
