@@ -18,12 +18,13 @@ from yarl import URL
 
 from aggregator.faust_transport import PositioningTransport
 from aggregator.owner import Owner
+from services.group_members import AGGREGATOR_GROUP
 from services.identifiers import FrameOffset, PartitionId
-from services.kafka import ssl_context
+from services.kafka import client_name, ssl_context
 from services.kafka_connection import notice_hang_ups
 from services.settings import KafkaSettings, Settings, WrongSettings, write_duration
 
-GROUP = "tidemark-aggregator"
+GROUP = AGGREGATOR_GROUP
 
 
 def check_times(settings: Settings) -> None:
@@ -48,6 +49,8 @@ def build_app(settings: Settings, owner: Owner) -> faust.App:
     app = faust.App(
         GROUP,
         broker=brokers,
+        # By this name `tidemark lag` says who reads a partition.
+        broker_client_id=client_name(GROUP),
         broker_credentials=_credentials(kafka),
         loop=asyncio.get_running_loop(),
         autodiscover=False,

@@ -13,7 +13,15 @@ from ingest.lean_records import read_lean_records
 from ingest.worker import GROUP, IngestWorker
 from services.dependencies import ask_kafka
 from services.health import HealthServer, keep_beating
-from services.kafka import KafkaRefused, KafkaUnavailable, abandon_producer, make_consumer, make_producer, translated
+from services.kafka import (
+    KafkaRefused,
+    KafkaUnavailable,
+    abandon_producer,
+    client_name,
+    make_consumer,
+    make_producer,
+    translated,
+)
 from services.kafka_header_names import accept_any_header_name
 from services.lifecycle import Exit, Refused, run, stop_on_signals
 from services.settings import Settings, WrongSettings, load_settings
@@ -85,6 +93,8 @@ def _consumer(settings: Settings) -> AIOKafkaConsumer:
         settings.topics.events,
         settings.topics.directory,
         group_id=GROUP,
+        # By this name `tidemark lag` says who reads a partition.
+        client_id=client_name(GROUP),
         partition_assignment_strategy=(RangePartitionAssignor,),
         session_timeout_ms=session_ms,
         heartbeat_interval_ms=min(3000, session_ms // 3),

@@ -25,6 +25,7 @@ from ingest.verdicts import AdmissionRules
 from services.clock import monotonic_s, now_ms
 from services.crash_points import CrashPoints
 from services.frames import Column
+from services.group_members import INGEST_GROUP
 from services.health import HealthServer
 from services.identifiers import PartitionId
 from services.identity import fingerprint, identity_hasher
@@ -34,7 +35,7 @@ from services.settings import Settings
 from services.stuck import Work
 from services.telemetry import Telemetry
 
-GROUP: Final = "tidemark-ingest"
+GROUP: Final = INGEST_GROUP
 
 
 class IngestWorker:

@@ -7,7 +7,7 @@ ready, never unhealthy (restarting it would not bring the dependency back).
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,6 +30,9 @@ Works = Callable[[], Mapping[str, Work]]
 
 Page = tuple[HTTPStatus, str, bytes]
 """Status, content type and body."""
+
+MountedPage = Callable[[str, Sequence[str]], Page]
+"""Takes path and query, and each Authorization header; called from several threads at once."""
 
 
 class HealthServer:
@@ -56,6 +59,7 @@ class HealthServer:
         self._outages = 0
         self._stuck: str | None = None
         self._parts: dict[str, str | None] = {}
+        self._mounted: dict[str, MountedPage] = {}
         self._lock = threading.Lock()
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
@@ -141,8 +145,15 @@ class HealthServer:
         self.not_ready(part, why)
         structlog.get_logger().warning("not_ready", part=part, why=why)
 
-    def page(self, path: str) -> Page:
+    def mount(self, prefix: str, page: MountedPage) -> None:
+        """Leave the paths that begin with a prefix to somebody else."""
+        self._mounted[prefix] = page
+
+    def page(self, path: str, authorization: Sequence[str] = ()) -> Page:
         """Return what a GET of the path answers."""
+        for prefix, page in self._mounted.items():
+            if path.startswith(prefix):
+                return page(path, authorization)
         match path.partition("?")[0]:
             case "/healthz":
                 return self._healthz()
@@ -186,8 +197,10 @@ def _handler(health: HealthServer) -> type[BaseHTTPRequestHandler]:
         timeout = 5  # seconds for a client to send its request, so that a silent one holds no thread
 
         def do_GET(self) -> None:
-            status, content_type, body = health.page(self.path)
+            status, content_type, body = health.page(self.path, self.headers.get_all("Authorization", ()))
             self.send_response(status)
+            if status == HTTPStatus.UNAUTHORIZED:
+                self.send_header("WWW-Authenticate", 'Bearer realm="tidemark-ops"')
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

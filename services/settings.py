@@ -124,6 +124,7 @@ class EventSettings(Group):
     unknown_fields: Literal["refuse", "ignore"] = "refuse"
     keep_hours: OptionalDuration = Field(45 * 86_400.0, description="hour windows, after their end")
     keep_days: OptionalDuration = Field(761 * 86_400.0, description="day windows, after their end")
+    lateness_allowance: Duration = Field(3600.0, description="after a window's end, until it is called complete")
     dedup_margin: Duration = Field(48 * 3600.0, description="identities are kept max_age plus this after a write")
     identity_secret: SecretStr = Field(
         SecretStr(DEVELOPMENT_SECRET), description="keys the identity hash; never change it for a deployment"
@@ -171,7 +172,8 @@ class AggregatorSettings(Group):
 class ApiSettings(Group):
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65_535)
-    health_port: int = Field(0, ge=0, le=65_535, description="health and metrics; 0 takes a free one")
+    health_host: str = Field("127.0.0.1", description="of health, metrics and the operators' routes")
+    health_port: int = Field(0, ge=0, le=65_535, description="health, metrics and /ops; 0 takes a free one")
     address_file: Path | None = Field(None, description="written with host:port of health and metrics")
     tiers_file: Path | None = Field(None, description="TOML; tiers of the quota calls in place of those shipped")
     jwt_secret: SecretStr = Field(SecretStr(DEVELOPMENT_SECRET), description="signs HS256 tokens")
@@ -185,6 +187,8 @@ class ApiSettings(Group):
     request_timeout: Duration = Field(0.7, gt=0, description="of one request; over it, the answer is 503")
     redis_timeout: Duration = Field(0.5, gt=0, description="of one call, and of waiting for a connection")
     redis_connections: int = Field(16, ge=1, le=1024)
+    ops_interval: Duration = Field(10.0, ge=1, description="between looks at lag, for metrics and /ops/lag")
+    behind_after: Duration = Field(10.0, description="age of the oldest waiting record from which lag is called behind")
     rate_limit: Annotated[str | None, BeforeValidator(_none_or_text)] = Field(
         None, description="such as 20/second per token, 200/second per organization; none lifts it"
     )

@@ -55,6 +55,11 @@ def write_json(value: object) -> None:
 
 def write_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows under columns; numbers to the right, None as `unknown`."""
+    console().print(table_of(title, columns, rows), markup=False)
+
+
+def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """Return the table that `write_table` prints."""
     table = Table(title=title, title_justify="left", header_style="bold")
     cells = [list(row) for row in rows]
     for place, column in enumerate(columns):
@@ -62,7 +67,7 @@ def write_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         table.add_column(column, justify="right" if numbers else "left", overflow="fold")
     for row in cells:
         table.add_row(*[UNKNOWN if value is None else str(value) for value in row])
-    console().print(table, markup=False)
+    return table
 
 
 def instant_ms(text: str) -> int:
