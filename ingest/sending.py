@@ -62,6 +62,9 @@ class Sender:
         self._limit_s = settings.ingest.delivery_timeout
         self._producer = producer
         self._telemetry = telemetry
+        # From 0 on, for a rate does not see the value that a series begins with.
+        for result in ("accepted", "dead_lettered"):
+            telemetry.count("tidemark_events_total", 0, result=result)
         self._crash_points = crash_points
 
     async def send(self, packed: Packed) -> None:
