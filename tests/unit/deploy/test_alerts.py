@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.alert_rules import alerts
+from tests.support.alert_rules import RULES, alerts
 from tests.support.promtool import promtool
 
 SERIES = sorted((Path(__file__).parent / "alert_series").glob("*.yaml"))
@@ -40,6 +40,11 @@ def test_every_alert_says_how_urgent_it_is_what_it_means_and_where_to_read_on() 
         assert rule["labels"]["severity"] in {"critical", "warning"}, name
         assert set(rule["annotations"]) == {"summary", "description", "runbook"}, name
         assert rule["annotations"]["runbook"] == f"deploy/docs/runbook.md#{name.lower()}"
+
+
+def test_the_operators_page_names_every_alert() -> None:
+    page = (RULES.parents[1] / "docs/operators.md").read_text()
+    assert set(re.findall(r"\bTidemark[A-Z]\w+", page)) == set(alerts())
 
 
 def _firing(asked: Mapping[str, Any]) -> Iterator[str]:
