@@ -230,6 +230,10 @@ class ApiSettings(Group):
         return self
 
 
+class TracingSettings(Group):
+    spans: bool = Field(False, description="send spans of traced events by OpenTelemetry (extra otel)")
+
+
 class TestingSettings(Group):
     crash_point: str = Field("", description="where a process dies (services.crash_points); empty in production")
 
@@ -258,6 +262,7 @@ class Settings(BaseSettings):
     ingest: IngestSettings = IngestSettings()
     aggregator: AggregatorSettings = AggregatorSettings()
     api: ApiSettings = ApiSettings()
+    tracing: TracingSettings = TracingSettings()
     testing: TestingSettings = TestingSettings()
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What dashboards and alert rules ask for is in what the roles serve: every query runs on a scrape of a pipeline."""
+"""What a running pipeline tells: the series that dashboards and alert rules ask for, and where a trace went."""
 
 import json
 import subprocess
@@ -18,27 +18,43 @@ from tests.support.oracle import DAY_MS, to_text
 from tests.support.pipeline import HTTP_SECONDS, PipelineUnderTest, running_pipeline
 from tests.support.promtool import promtool
 from tests.support.queries import PENDING, Query, dashboard_queries, rule_queries
+from tests.support.records import Record, produce
 from tests.support.servers import Broker
 
 pytestmark = [pytest.mark.e2e, pytest.mark.guarantee]
+
+TRACE: Final = "0af7651916cd43dd8448eb211c80319c"
 
 AFTER_A_FAULT: Final = frozenset({"tidemark_held_frame", "tidemark_api_timeouts_total"})
 """Not there on a good day; the tests of holding a frame and of the time budget see them."""
 
 
 @pytest.mark.timeout(120)
-def test_every_query_of_dashboards_and_rules_finds_series_in_a_scrape(
+def test_every_query_of_dashboards_and_rules_finds_series_and_a_trace_is_told_where_it_was_applied(
     tmp_path: Path, kafka: Broker, redis_url: str
 ) -> None:
     with running_pipeline(tmp_path, kafka.bootstrap, redis_url) as pipeline:
+        traced = Record(event_line("traced", now_ms()), headers=[("traceparent", f"00-{TRACE}-{'1' * 16}-01")])
+        produce(kafka.bootstrap, pipeline.topics["events"], [traced])
         make_traffic(pipeline)
         samples = list(scrape(pipeline))
+        [told] = logged(pipeline, "traced_events_applied")
+    [place] = told["traces"]
+    assert (place["trace_id"], place["topic"], place["offset"]) == (TRACE, pipeline.topics["events"], 0)
+    assert told["first"] <= told["last"]
     served = {sample.name: set(sample.labels) for sample in samples}
     for query in (query for query in rule_queries() if is_asked_on_a_good_day(query)):
         names = {name for name in query.names if not name.startswith("tidemark:")}
         assert names <= set(served), query
         assert query.labels <= set[str]().union(*(served[name] for name in names)), query
     run_all([query for query in dashboard_queries() if is_asked_on_a_good_day(query)], samples, tmp_path)
+
+
+def logged(pipeline: PipelineUnderTest, event: str) -> list[dict[str, Any]]:
+    """Return the lines of an event that the roles logged."""
+    text = "\n".join(file.read_text() for file in (pipeline.directory / "logs").glob("*.log"))
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    return [line for line in lines if line["event"] == event]
 
 
 def is_asked_on_a_good_day(query: Query) -> bool:
