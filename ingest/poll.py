@@ -26,13 +26,16 @@ from services.frames import COUNTER_COLUMNS, EVENT_COLUMNS, REJECTED_COLUMNS, Co
 from services.identifiers import PartitionId
 from services.keyspace import partition_of, partition_of_unit, unit_of
 from services.metrics_contract import PRODUCTS
-from services.trace_context import TraceContext, trace_of
+from services.trace_context import TraceContext, sampled_trace_of
 
 STRINGS_MAX: Final = 200_000
 """Distinct strings remembered from poll to poll; beyond it a worker begins anew."""
 
 CHUNK: Final = 500
 """Records that are taken through all steps together: what they are made into stays in the processor's cache."""
+
+CHUNK_TRACES: Final = 50
+"""Sampled traces that are looked for in a chunk: few of them go on with a frame, and each takes a microsecond."""
 
 Table = npt.NDArray[np.int64]
 """One row a column."""
@@ -215,10 +218,13 @@ class Gathering:
         return _offsets_and_times(records)
 
     def _note_traces(self, records: Sequence[Record], admitted: AdmittedMany) -> None:
-        headed = set(admitted.headed)
+        headed, left = set(admitted.headed), CHUNK_TRACES
         for row, at in enumerate(admitted.rows.tolist(), start=self._events):
-            if at in headed and (trace := trace_of(records[at].headers)) is not None and trace.sampled:
+            if at in headed and (trace := sampled_trace_of(records[at].headers)) is not None:
                 self.traces[row] = trace
+                left -= 1
+                if not left:
+                    return
 
     def _reject(self, source: int, record: Record, why: Rejected) -> None:
         self.letters.append(RejectedRecord(source=source, record=record, reason=why.reason, field=why.field))

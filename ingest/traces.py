@@ -9,7 +9,7 @@ from services.identifiers import PartitionId
 from services.trace_context import CarriedTrace
 
 TRACES_MAX: Final = 8
-"""Traces that one record of `usage.frames` carries: some of many are enough to see where time goes, in under 1 KB."""
+"""Traces that one record of `usage.frames` carries: some of many show where time goes, in at most 3 KB."""
 
 
 def carried_by_partition(poll: Poll) -> Mapping[PartitionId, Sequence[CarriedTrace]]:

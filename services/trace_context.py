@@ -16,22 +16,25 @@ TRACES: Final = "tidemark-traces"
 
 Headers = Iterable[tuple[str, bytes | None]]
 
-_FORM: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII | re.DOTALL)
+_FORM: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?", re.ASCII | re.DOTALL)
 _NO_VERSION: Final = "ff"
+_NO_TRACE: Final = "0" * 32
+_NO_SPAN: Final = "0" * 16
 _FIRST_VERSION: Final = "00"
-_SAMPLED: Final = 1
+_FLAGS_END: Final = slice(54, 55)
+_SAMPLED_DIGITS: Final = frozenset({b"1", b"3", b"5", b"7", b"9", b"b", b"d", b"f"})
+"""Last digits of flags whose lowest bit, `sampled`, is set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceContext:
-    """A place in a trace: ids in lower-case hexadecimal digits, as in the header."""
+    """A place in a sampled trace: ids in lower-case hexadecimal digits, as in the header."""
 
     trace_id: str
     span_id: str
-    sampled: bool
 
     def __str__(self) -> str:
-        return f"{_FIRST_VERSION}-{self.trace_id}-{self.span_id}-{int(self.sampled):02x}"
+        return f"{_FIRST_VERSION}-{self.trace_id}-{self.span_id}-01"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +47,18 @@ class CarriedTrace:
     offset: int
 
 
-def trace_of(headers: Headers) -> TraceContext | None:
-    """Return the place in a trace that a record's headers name; None without one, with a wrong one or with several."""
-    named = [value for name, value in headers if name == TRACEPARENT]
-    return _read((named[0] or b"").decode("ascii", "replace")) if len(named) == 1 else None
+def sampled_trace_of(headers: Headers) -> TraceContext | None:
+    """Return the place in a sampled trace that a record's headers name; None without one, or with a wrong one."""
+    value: bytes | None = None
+    for name, each in headers:
+        if name == TRACEPARENT:
+            if value is not None:  # of several, none can be told to be the right one
+                return None
+            value = each
+    # Most traces are not sampled, and need not be read to see it.
+    if not value or value[_FLAGS_END] not in _SAMPLED_DIGITS:
+        return None
+    return _read(value.decode("ascii", "replace"))
 
 
 def write_traces(traces: Iterable[CarriedTrace]) -> bytes:
@@ -65,15 +76,15 @@ def read_traces(headers: Headers | None) -> Sequence[CarriedTrace]:
 
 def _read(text: str) -> TraceContext | None:
     """Read a `traceparent` (https://www.w3.org/TR/trace-context/, section 3.2); later versions may say more behind."""
-    match = _FORM.fullmatch(text.strip())
+    match = _FORM.fullmatch(text)
     if match is None:
         return None
-    version, trace_id, span_id, flags, more = match.groups()
+    version, trace_id, span_id, more = match.groups()
     if version == _NO_VERSION or (version == _FIRST_VERSION and more):
         return None
-    if not (int(trace_id, 16) and int(span_id, 16)):
+    if trace_id == _NO_TRACE or span_id == _NO_SPAN:
         return None
-    return TraceContext(trace_id=trace_id, span_id=span_id, sampled=bool(int(flags, 16) & _SAMPLED))
+    return TraceContext(trace_id=trace_id, span_id=span_id)
 
 
 def _carried(line: str) -> CarriedTrace | None:

@@ -27,7 +27,7 @@ EVENT = (
 
 
 def trace(number: int) -> CarriedTrace:
-    context = TraceContext(trace_id=f"{number:032x}", span_id=f"{number:016x}", sampled=True)
+    context = TraceContext(trace_id=f"{number:032x}", span_id=f"{number:016x}")
     return CarriedTrace(context=context, topic="usage.events", partition=2, offset=number)
 
 

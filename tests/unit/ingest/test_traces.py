@@ -20,8 +20,8 @@ PARTITIONS = 4
 FIRST_OFFSET = 100
 
 
-def context(number: int, *, sampled: bool = True) -> TraceContext:
-    return TraceContext(trace_id=f"{number:032x}", span_id=f"{number:016x}", sampled=sampled)
+def context(number: int) -> TraceContext:
+    return TraceContext(trace_id=f"{number:032x}", span_id=f"{number:016x}")
 
 
 def line(number: int, organization: str) -> bytes:
@@ -84,7 +84,7 @@ def test_what_is_not_sampled_wrong_or_refused_is_not_carried() -> None:
     header = (TRACEPARENT, str(context(5)).encode())
     poll = polled(
         [
-            traced(0, "acme", context(1, sampled=False)),
+            record(0, line(0, "acme"), (TRACEPARENT, str(context(1)).encode()[:-2] + b"00")),
             record(1, line(1, "acme"), (TRACEPARENT, b"rubbish")),
             record(2, line(2, "acme"), ("another", b"header")),
             record(3, b"rubbish", header),

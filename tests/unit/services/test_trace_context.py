@@ -10,7 +10,7 @@ from services.trace_context import (
     CarriedTrace,
     TraceContext,
     read_traces,
-    trace_of,
+    sampled_trace_of,
     write_traces,
 )
 
@@ -19,10 +19,9 @@ VALID = f"00-{TRACE}-{SPAN}-01"
 
 hexadecimal = st.integers(1, 2**64 - 1)
 contexts = st.builds(
-    lambda trace, span, sampled: TraceContext(trace_id=f"{trace:032x}", span_id=f"{span:016x}", sampled=sampled),
+    lambda trace, span: TraceContext(trace_id=f"{trace:032x}", span_id=f"{span:016x}"),
     hexadecimal,
     hexadecimal,
-    st.booleans(),
 )
 carried = st.builds(
     CarriedTrace,
@@ -34,17 +33,14 @@ carried = st.builds(
 
 
 def test_the_standards_own_example_is_read() -> None:
-    assert trace_of([("other", b"x"), (TRACEPARENT, VALID.encode())]) == TraceContext(
-        trace_id=TRACE, span_id=SPAN, sampled=True
-    )
-    assert trace_of([(TRACEPARENT, VALID.replace("-01", "-00").encode())]) == TraceContext(
-        trace_id=TRACE, span_id=SPAN, sampled=False
-    )
+    read = sampled_trace_of([("other", b"x"), (TRACEPARENT, VALID.encode())])
+    assert read == TraceContext(trace_id=TRACE, span_id=SPAN)
+    assert str(read) == VALID
 
 
 def test_a_later_version_may_say_more_behind() -> None:
-    later = trace_of([(TRACEPARENT, f"cc-{TRACE}-{SPAN}-03-what-will-come".encode())])
-    assert later == TraceContext(trace_id=TRACE, span_id=SPAN, sampled=True)
+    later = sampled_trace_of([(TRACEPARENT, f"cc-{TRACE}-{SPAN}-03-what-will-come".encode())])
+    assert later == TraceContext(trace_id=TRACE, span_id=SPAN)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +49,7 @@ def test_a_later_version_may_say_more_behind() -> None:
         None,
         b"",
         b"rubbish",
+        VALID[:-2].encode() + b"00",
         b"\xff\xfe",
         f"ff-{TRACE}-{SPAN}-01".encode(),
         f"00-{TRACE}-{SPAN}-01-more".encode(),
@@ -63,13 +60,13 @@ def test_a_later_version_may_say_more_behind() -> None:
         f"00-{TRACE[:-1]}\u0661-{SPAN}-01".encode(),
     ],
 )
-def test_a_wrong_traceparent_is_none(value: bytes | None) -> None:
-    assert trace_of([(TRACEPARENT, value)]) is None
+def test_one_that_is_wrong_or_not_sampled_is_none(value: bytes | None) -> None:
+    assert sampled_trace_of([(TRACEPARENT, value)]) is None
 
 
 def test_of_two_traceparents_none_counts() -> None:
-    assert trace_of([(TRACEPARENT, VALID.encode())] * 2) is None
-    assert trace_of([]) is None
+    assert sampled_trace_of([(TRACEPARENT, VALID.encode())] * 2) is None
+    assert sampled_trace_of([]) is None
 
 
 @given(st.lists(carried, max_size=8))
