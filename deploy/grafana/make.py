@@ -9,7 +9,7 @@ A test fails where a dashboard is not up to date. A panel has a title and what i
 - stacked: whether the series are laid on each other.
 - queries: legend -> PromQL. `$__rate_interval` is Grafana's own.
 
-Lag, freshness, ledger and canary come from each process of the query API: the queries take one value of these.
+Lag, freshness and ledger come from each process of the query API: the queries take one value of these.
 """
 
 import json

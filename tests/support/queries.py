@@ -21,7 +21,7 @@ PENDING: Final[Mapping[str, frozenset[str]]] = {
     "tidemark_looks_total": frozenset({"result"}),
     "tidemark_ledger_remainder": frozenset({"topic", "partition"}),
     "tidemark_ledger_records": frozenset({"topic", "partition", "result"}),
-    "tidemark_canary_age_seconds": frozenset(),
+    "tidemark_canary_age_seconds": frozenset({"role"}),
     "tidemark_canary_difference": frozenset({"direction"}),
     "tidemark_canary_events_total": frozenset({"result"}),
 }
