@@ -25,6 +25,7 @@ from services.redis_client import connect
 from services.redis_counters import RedisCounterStore
 from services.redis_rollbacks import note_rollback, rollbacks
 from services.settings import Settings, WrongSettings, load_settings
+from services.spans import Spans, open_spans
 from services.telemetry import Telemetry, configure_logs
 from services.topics import check_frames
 from services.watchdog import under_watch
@@ -38,15 +39,20 @@ def main() -> int:
     try:
         settings = load_settings()
         check_times(settings)
+        spans = open_spans(settings.tracing, "aggregator")
     except WrongSettings as error:
         sys.stderr.write(f"{error}\n")
         return Exit.WRONG_SETTINGS
     # Where they share a machine: all partitions wait for Redis, and the longer a call takes, so do its other clients.
     os.nice(settings.aggregator.niceness)
-    return run(lambda: _main(settings))
+    try:
+        return run(lambda: _main(settings, spans))
+    finally:
+        if spans is not None:
+            spans.close()
 
 
-async def _main(settings: Settings) -> int:
+async def _main(settings: Settings, spans: Spans | None) -> int:
     telemetry = Telemetry("aggregator")
     role = settings.aggregator
     health = HealthServer(telemetry, port=role.port, address_file=role.address_file)
@@ -68,7 +74,7 @@ async def _main(settings: Settings) -> int:
             telemetry.count("tidemark_redis_rollbacks_total", known)
             store = RedisCounterStore(client, settings.topics.frames_partitions)
             try:
-                await _work(settings, store, retrying, telemetry, health, stop)
+                await _work(settings, store, retrying, telemetry, health, spans, stop)
             except FrameHeld as held:
                 await stay_down(held, store, retrying, telemetry, health, stop)
             except LostWrites:
@@ -89,12 +95,13 @@ async def _work(
     retrying: Retrying,
     telemetry: Telemetry,
     health: HealthServer,
+    spans: Spans | None,
     stop: asyncio.Event,
 ) -> None:
     """Run the Faust worker until the stop, or until one of its parts fails."""
     probe = LogProbe(settings.kafka, settings.topics.frames)
     await probe.start()
-    owner = Owner(settings, store, probe, retrying, telemetry, health)
+    owner = Owner(settings, store, probe, retrying, telemetry, health, spans)
     app = build_app(settings, owner)
     parts = [_task(owner.watch_store()), _task(owner.watch_log()), _task(app.start()), _task(_crashed(app))]
     structlog.get_logger().info("started", group=GROUP, topic=settings.topics.frames)

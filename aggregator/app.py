@@ -23,6 +23,7 @@ from services.identifiers import FrameOffset, PartitionId
 from services.kafka import client_name, ssl_context
 from services.kafka_connection import notice_hang_ups
 from services.settings import KafkaSettings, Settings, WrongSettings, write_duration
+from services.trace_context import Headers, read_traces
 
 GROUP = AGGREGATOR_GROUP
 
@@ -89,7 +90,11 @@ def build_app(settings: Settings, owner: Owner) -> faust.App:
         async for event in cast(Stream[bytes], stream).noack().events():
             message = event.message
             await owner.offer(
-                PartitionId(message.partition), FrameOffset(message.offset), message.value, partial(_ack, event)
+                PartitionId(message.partition),
+                FrameOffset(message.offset),
+                message.value,
+                partial(_ack, event),
+                read_traces(cast(Headers, message.headers)),
             )
 
     app.agent(frames, name="aggregator.feed", concurrency=1)(feed)

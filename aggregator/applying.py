@@ -18,6 +18,7 @@ from aggregator.lull import Lull
 from aggregator.retrying import Retrying
 from aggregator.run import Run, join
 from aggregator.run_metrics import note_events
+from aggregator.traced_runs import tell_traces
 from services.clock import monotonic_s, now_ms
 from services.counters import (
     NOTHING_APPLIED,
@@ -36,6 +37,7 @@ from services.crash_points import CrashPoints
 from services.dedup_index import Generation, read_period
 from services.identifiers import FrameOffset, PartitionId
 from services.keyspace import epoch_prefix, ids_key, slot_prefix
+from services.spans import Spans
 from services.telemetry import Telemetry
 
 PLAN_AGE_MAX_S: Final = 60.0
@@ -59,6 +61,7 @@ class Shared:
 
     Attributes:
         max_items: ids and cells that one script call may hold.
+        spans: None where none are wanted.
     """
 
     store: CounterStore
@@ -69,6 +72,7 @@ class Shared:
     telemetry: Telemetry
     crash_points: CrashPoints
     lull: Lull
+    spans: Spans | None = None
 
 
 class PartitionApplier:
@@ -91,6 +95,7 @@ class PartitionApplier:
         self._retrying = shared.retrying
         self._telemetry = shared.telemetry
         self._crash_points = shared.crash_points
+        self._spans = shared.spans
         self._knowledge.forget(slot_prefix(tag))
         self._view: _View | None = _View(state, {})
         # Frames that crashed a worker together are folded one by one, so that the one at fault is known.
@@ -217,7 +222,9 @@ class PartitionApplier:
             folded.learn()
             self._knowledge.make_room()
         reply = asyncio.create_task(self._apply(request))
-        self._in_flight = InFlight(frames=frames, request=request, folded=folded, state=view.state, reply=reply)
+        self._in_flight = InFlight(
+            frames=frames, request=request, folded=folded, state=view.state, reply=reply, sent_ms=now_ms()
+        )
         del self._waiting[: len(frames)]
 
     async def _apply(self, request: ApplyRequest) -> ApplyOutcome:
@@ -255,6 +262,7 @@ class PartitionApplier:
         self._telemetry.count("tidemark_frames_total", len(sent.frames), result="applied")
         if sent.folded is not None:
             note_events(self._telemetry, self._log, sent.folded, sent.request)
+            tell_traces(self._log, self._spans, self.partition, sent)
         for each in sent.frames:
             each.done()
         if any(each.frame.event_count for each in sent.frames):

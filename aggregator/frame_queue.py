@@ -5,7 +5,7 @@ The more frames wait, the more are folded together; when caught up each is hande
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +16,7 @@ from services.clock import now_ms
 from services.frames import Frame, WrongFrame, decode_frame
 from services.identifiers import FrameOffset, PartitionId
 from services.lifecycle import Refused
+from services.trace_context import CarriedTrace
 
 QUEUE_FRAMES: Final = 64
 QUEUE_CALLS: Final = 2
@@ -33,11 +34,12 @@ _FIRST_GUESS_ITEMS: Final = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A frame in the queue. `done` is called when it is applied."""
+    """A frame in the queue. `done` is called when it is applied; `traces` are those that its record carries."""
 
     offset: FrameOffset
     frame: Frame
     done: Callable[[], object]
+    traces: Sequence[CarriedTrace] = ()
 
 
 class FrameQueue:
@@ -75,7 +77,13 @@ class FrameQueue:
     def is_empty(self) -> bool:
         return not self._queue
 
-    async def offer(self, offset: FrameOffset, value: bytes | None, done: Callable[[], object]) -> None:
+    async def offer(
+        self,
+        offset: FrameOffset,
+        value: bytes | None,
+        done: Callable[[], object],
+        traces: Sequence[CarriedTrace] = (),
+    ) -> None:
         """Take over the next frame of the log; waits while the queue is full.
 
         A frame that was offered before is done at once; one that waits when the partition is released is dropped, and
@@ -103,7 +111,7 @@ class FrameQueue:
             await self._changed.wait_for(lambda: self._released or not self._is_full())
             if self._released:
                 return
-            self._queue.append(Waiting(offset, frame, done))
+            self._queue.append(Waiting(offset, frame, done, traces))
             self._lull.frame_came()
             self.expected = FrameOffset(offset + 1)
             self._changed.notify_all()

@@ -29,8 +29,10 @@ from services.kafka import KafkaRefused, KafkaUnavailable
 from services.keyspace import tags
 from services.lifecycle import Refused
 from services.settings import Settings
+from services.spans import Spans
 from services.stuck import Doing, Work
 from services.telemetry import Telemetry
+from services.trace_context import CarriedTrace
 
 CANCEL_AGAIN_S: Final = 0.1
 
@@ -50,6 +52,7 @@ class Owner:
         retrying: Retrying,
         telemetry: Telemetry,
         health: HealthServer,
+        spans: Spans | None = None,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -74,6 +77,7 @@ class Owner:
             telemetry=telemetry,
             crash_points=CrashPoints(settings.testing.crash_point),
             lull=Lull(),
+            spans=spans,
         )
         self._appliers: dict[PartitionId, PartitionApplier] = {}
         self._tasks: dict[PartitionId, asyncio.Task[None]] = {}
@@ -124,7 +128,12 @@ class Owner:
             await applier.queue.release()
 
     async def offer(
-        self, partition: PartitionId, offset: FrameOffset, value: bytes | None, done: Callable[[], object]
+        self,
+        partition: PartitionId,
+        offset: FrameOffset,
+        value: bytes | None,
+        done: Callable[[], object],
+        traces: Sequence[CarriedTrace] = (),
     ) -> None:
         """Take the next frame of a partition; one that is not assigned now, or comes after a failure, is dropped."""
         applier = self._appliers.get(partition)
@@ -135,7 +144,7 @@ class Owner:
                 # Kafka took the position back: the log ended before it, and may be another one by now.
                 await self._asking_log(lambda: self._check_log([partition]))
             self._latest[partition] = offset
-            await applier.queue.offer(offset, value, done)
+            await applier.queue.offer(offset, value, done, traces)
         except LostWrites as error:
             self.fail(await self._why_missing(partition, applier, error))
         except (Refused, KafkaRefused, KafkaUnavailable) as error:

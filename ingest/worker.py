@@ -21,6 +21,7 @@ from ingest.directory_admission import DirectoryAdmission
 from ingest.packing import Packer, PackingLimits, home_of
 from ingest.poll import Collector, Poll, Source
 from ingest.sending import Packed, Sender
+from ingest.traces import carried_by_partition
 from ingest.verdicts import AdmissionRules
 from services.clock import monotonic_s, now_ms
 from services.crash_points import CrashPoints
@@ -170,6 +171,7 @@ class IngestWorker:
         expected = self._begun.get(tp)
         if expected is None:
             expected = await self._consumer.committed(tp)
+            self._telemetry.count("tidemark_lost_records_total", 0, topic=tp.topic, partition=tp.partition)
         if expected is None or first_offset <= expected:
             return
         begin = (await self._consumer.beginning_offsets([tp]))[tp]
@@ -243,6 +245,7 @@ class IngestWorker:
             letters=poll.letters,
             sources=poll.sources,
             frames=frames,
+            traces=carried_by_partition(poll),
             events=len(poll.partitions) + len(poll.directory),
             positions=positions,
         )
@@ -272,11 +275,16 @@ class IngestWorker:
             if not isinstance(error.__cause__, CommitFailedError):
                 raise
             # A rebalance came between: the next owner reads these records again, and they are known.
-            self._log.warning("commit_refused", error=str(error))
+            self._log.warning("commit_refused", error=str(error), positions=_named(mine))
         except IllegalStateError as error:
-            self._log.warning("commit_refused", error=str(error))
+            self._log.warning("commit_refused", error=str(error), positions=_named(mine))
         else:
             self._committed.update(mine)
+
+
+def _named(positions: Mapping[TopicPartition, int]) -> list[dict[str, str | int]]:
+    """Return positions as a log line has them."""
+    return [{"topic": tp.topic, "partition": tp.partition, "offset": at} for tp, at in positions.items()]
 
 
 async def _until(stop: asyncio.Event, seconds: float) -> None:

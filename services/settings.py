@@ -277,6 +277,10 @@ class WatchdogSettings(Group):
         return limit_s
 
 
+class TracingSettings(Group):
+    spans: bool = Field(False, description="send spans of traced events by OpenTelemetry (extra otel)")
+
+
 class TestingSettings(Group):
     crash_point: str = Field("", description="where a process dies (services.crash_points); empty in production")
 
@@ -307,6 +311,7 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     canary: CanarySettings = CanarySettings()
     watchdog: WatchdogSettings = WatchdogSettings()
+    tracing: TracingSettings = TracingSettings()
     testing: TestingSettings = TestingSettings()
 
     @classmethod

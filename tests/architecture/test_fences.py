@@ -28,6 +28,8 @@ ROOMS = {
     "cryptography": ("services/token_keys.py",),
     "fastapi": ("query_api/*",),
     "starlette": ("query_api/*",),
+    "prometheus_client": ("services/telemetry.py", "services/array_histogram.py"),
+    "opentelemetry": ("services/spans.py",),
 }
 
 ORACLES = ("oracle", "directory_oracle", "directory_lines", "directory_history", "directory_questions", "told")
