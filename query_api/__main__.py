@@ -15,6 +15,8 @@ from query_api.verifying import TokenVerifier, token_verifier
 from services.health import HealthServer, keep_beating
 from services.lag_metrics import LagMetrics
 from services.lag_watch import LagWatch, keep_looking
+from services.ledger_gauges import LedgerGauges
+from services.ledger_reading import keep_reading_ledger
 from services.lifecycle import Exit, run, stop_on_signals
 from services.ops_port import OPS_PREFIX, OpsPort
 from services.redis_api_keys import RedisApiKeyStore
@@ -64,7 +66,7 @@ async def _serve_until_signalled(settings: Settings, tiers: Tiers, verifier: Tok
         health.not_ready(STORE, "not asked yet")
         lag = LagWatch(settings, RedisCounterStore(looks, partitions))
         stack.push_async_callback(lag.close)
-        health.mount(OPS_PREFIX, OpsPort(ops_handlers(lag), by_ops_token(verifier)).page)
+        health.mount(OPS_PREFIX, OpsPort(ops_handlers(lag, settings), by_ops_token(verifier)).page)
         bound = stack.enter_context(listen(api.host, api.port))
         health.start()
         stack.callback(health.stop)
@@ -79,6 +81,7 @@ async def _serve_until_signalled(settings: Settings, tiers: Tiers, verifier: Tok
                 keep_beating(health),
                 keep_looking_at_store(watched, partitions, health),
                 keep_looking(lag, api.ops_interval, LagMetrics(telemetry, lag.rows).seen),
+                keep_reading_ledger(settings, api.ledger_interval, LedgerGauges(telemetry).show),
             )
             tasks = [beside.create_task(watch) for watch in watches]
             app = create_app(

@@ -1,12 +1,14 @@
 """Reads the ledger from the slots of all partitions: bounded calls, each slot's rows as of one state or later."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Any, Final
 
+import structlog
+
 from services.clock import now_ms
-from services.counter_codec import unpack
+from services.counter_codec import CorruptCounter, unpack
 from services.counters import CounterStore, PartitionState, ReadRequest, StoreRefused, StoreUnavailable
 from services.identifiers import PartitionId
 from services.keyspace import epoch_prefix, ledger_key, tags
@@ -65,6 +67,18 @@ async def read_ledger(
         *[_slot(store, PartitionId(number), partitions, state, wanted) for number, state in enumerate(states)]
     )
     return sum_up(slots, topics, first, end)
+
+
+async def keep_reading_ledger(settings: Settings, interval_s: float, seen: Callable[[Ledger | None], None]) -> None:
+    """Read it at every interval until cancelled, and hand each on; None where it could not be read."""
+    async with open_store(settings) as store:
+        while True:
+            try:
+                seen(await read_ledger(settings, store))
+            except (StoreUnavailable, StoreRefused, CorruptCounter) as error:
+                structlog.get_logger().warning("ledger_unknown", error=str(error))
+                seen(None)
+            await asyncio.sleep(interval_s)
 
 
 def hours_to_read(

@@ -188,6 +188,7 @@ class ApiSettings(Group):
     redis_timeout: Duration = Field(0.5, gt=0, description="of one call, and of waiting for a connection")
     redis_connections: int = Field(16, ge=1, le=1024)
     ops_interval: Duration = Field(10.0, ge=1, description="between looks at lag, for metrics and /ops/lag")
+    ledger_interval: Duration = Field(60.0, ge=1, description="between readings of the ledger, for its metrics")
     behind_after: Duration = Field(10.0, description="age of the oldest waiting record from which lag is called behind")
     rate_limit: Annotated[str | None, BeforeValidator(_none_or_text)] = Field(
         None, description="such as 20/second per token, 200/second per organization; none lifts it"

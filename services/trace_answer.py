@@ -10,17 +10,17 @@ from services.settings import Settings
 from services.trace_members import trace_members
 from services.trace_reading import trace_event
 
-LIMIT_S: Final = 10.0
+LIMIT_S: Final = 6.0
 """What is not read by then is cut off, and the answer says so."""
 
-MARGIN_S: Final = 5.0
-"""For connections and look-ups beside the reading."""
+MARGIN_S: Final = 3.0
+"""For connections and look-ups beside the reading; together below what the operators' port waits."""
 
 
 async def trace_answer(
     settings: Settings, organization: str, source: str, event_id: str, since: str | None = None
 ) -> dict[str, Any]:
-    """Return what became of an event as a JSON object, within 15 seconds.
+    """Return what became of an event as a JSON object, within 9 seconds.
 
     Args:
         since: RFC 3339; frames and dead letters written before are not read.

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.incident.scraping import Series
-from tests.support.pipeline import ROOT
+from tests.support.alert_rules import RULES
+from tests.support.promtool import promtool
 
-RULES: Final = ROOT / "deploy/prometheus/rules.yaml"
 PROMTOOL_SECONDS: Final = 120
 
 
@@ -33,7 +33,7 @@ def assert_alerts(series: Series, expected: Sequence[Expected], directory: Path)
     # JSON is YAML too.
     file.write_text(json.dumps({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}))
     done = subprocess.run(
-        ["promtool", "test", "rules", str(file)],
+        [promtool(), "test", "rules", str(file)],
         capture_output=True,
         text=True,
         timeout=PROMTOOL_SECONDS,

@@ -12,21 +12,6 @@ from tests.support.alert_rules import rules
 
 DASHBOARDS: Final = Path(__file__).parents[2] / "deploy/grafana"
 
-PENDING: Final[Mapping[str, frozenset[str]]] = {
-    "tidemark_lag_records": frozenset({"topic", "partition"}),
-    "tidemark_lag_state": frozenset({"topic", "partition", "state"}),
-    "tidemark_oldest_unapplied_seconds": frozenset({"topic", "partition"}),
-    "tidemark_drain_seconds": frozenset({"topic", "partition"}),
-    "tidemark_freshness_seconds": frozenset({"partition"}),
-    "tidemark_looks_total": frozenset({"result"}),
-    "tidemark_ledger_remainder": frozenset({"topic", "partition"}),
-    "tidemark_ledger_records": frozenset({"topic", "partition", "result"}),
-    "tidemark_canary_age_seconds": frozenset({"role"}),
-    "tidemark_canary_difference": frozenset({"direction"}),
-    "tidemark_canary_events_total": frozenset({"result"}),
-}
-"""Metrics, with their labels, that the queries name and the table does not have yet."""
-
 PROCESS: Final = frozenset({"process_cpu_seconds_total", "process_resident_memory_bytes", "process_start_time_seconds"})
 SCRAPED: Final = frozenset({"job", "instance"})
 """Labels that a scrape adds to every series."""
@@ -81,7 +66,7 @@ def rule_queries() -> Iterator[Query]:
 
 def series_of_the_table() -> Mapping[str, frozenset[str]]:
     """Return each name that a series of ours may have, with its labels; those of processes and of rules too."""
-    known = dict(PENDING) | dict.fromkeys(PROCESS, frozenset[str]())
+    known: dict[str, frozenset[str]] = dict.fromkeys(PROCESS, frozenset())
     known |= {rule["record"]: frozenset() for rule in rules() if "record" in rule}
     for row in METRICS:
         labels = frozenset(row.labels)

@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 
-from services.telemetry import METRICS
 from tests.support.promtool import promtool
 from tests.support.queries import (
     DASHBOARDS,
-    PENDING,
     SCRAPED,
     Query,
     dashboard_queries,
@@ -71,7 +69,3 @@ def test_a_query_asks_for_metrics_of_the_table_by_their_labels(query: Query) -> 
     assert query.names, query
     assert query.names <= set(known), query
     assert query.labels <= SCRAPED.union(*(known[name] for name in query.names)), query
-
-
-def test_no_metric_of_the_table_is_called_pending() -> None:
-    assert PENDING.keys().isdisjoint(row.name for row in METRICS), "take it out of tests/support/queries.py"

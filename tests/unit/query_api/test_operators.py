@@ -29,7 +29,7 @@ def watch_without_kafka() -> LagWatch:
 
 
 async def ask(watch: LagWatch, target: str, *authorization: str) -> tuple[int, dict[str, Any]]:
-    port = OpsPort(ops_handlers(watch), by_ops_token(token_verifier(SETTINGS.api)))
+    port = OpsPort(ops_handlers(watch, SETTINGS), by_ops_token(token_verifier(SETTINGS.api)))
     status, _, body = await asyncio.to_thread(port.page, target, authorization)
     return status, json.loads(body)
 
@@ -67,3 +67,19 @@ async def test_lag_says_what_is_away_and_knows_nothing_of_the_rest() -> None:
     assert {(row["lag"], row["state"]) for row in members["lag"]} == {(None, "unknown")}
     assert [row["seconds"] for row in members["freshness"]] == [None] * PARTITIONS
     assert (await ask(watch, "/ops/lag?topic=x", ops_bearer()))[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("target", "sentence"),
+    [
+        ("/ops/trace?organization=acme&source=ide", "give id:"),
+        ("/ops/trace?organization=acme&source=&id=1", "give source:"),
+        ("/ops/trace?organization=acme&source=ide&id=1&since=yesterday", "since: "),
+        ("/ops/trace?organization=acme&source=ide&id=1&hour=3", "there is no parameter hour"),
+        ("/ops/ledger?hour=3", "there is no parameter hour"),
+    ],
+)
+async def test_a_wrong_question_names_what_is_wrong_with_it(target: str, sentence: str) -> None:
+    status, members = await ask(watch_without_kafka(), target, ops_bearer())
+    assert status == 400
+    assert members["error"].startswith(sentence)
