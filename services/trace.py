@@ -5,7 +5,7 @@ one is a copy when the earlier lies in a period in which a copy is looked for (`
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from services.dedup_index import PERIOD_MS, near_periods
@@ -130,11 +130,13 @@ class Trace:
         records: those in frames in log order, then dead letters, then those that wait.
         counted_unread: periods of event time in which the dedup index says that it was counted, by a frame that was
             not read.
+        indexed: whether the dedup index holds the identity: a copy that comes now is known as one.
     """
 
     verdict: Outcome
     records: Sequence[TracedRecord] = ()
-    counted_unread: Sequence[int] = field(default=())
+    counted_unread: Sequence[int] = ()
+    indexed: bool = False
 
 
 def judge(evidence: Evidence) -> Trace:
@@ -148,7 +150,12 @@ def judge(evidence: Evidence) -> Trace:
         if each.outcome is Outcome.ACCEPTED and each.event is not None
     }
     unread = sorted(set(evidence.known_periods) - counted_in)
-    return Trace(verdict=_verdict(records, unread, evidence.complete), records=records, counted_unread=unread)
+    return Trace(
+        verdict=_verdict(records, unread, evidence.complete),
+        records=records,
+        counted_unread=unread,
+        indexed=bool(evidence.known_periods),
+    )
 
 
 def _verdict(records: Iterable[TracedRecord], unread: Sequence[int], complete: bool) -> Outcome:

@@ -28,6 +28,7 @@ def trace_members(event: EventIdentity, trace: Trace, reach: Reach) -> dict[str,
             {"from": _moment(period * PERIOD_MS), "to": _moment((period + 1) * PERIOD_MS)}
             for period in trace.counted_unread
         ],
+        "indexed": trace.indexed,
         "reach": reach_members(reach),
     }
 
@@ -67,7 +68,8 @@ def _accepted(trace: Trace, reach: Reach) -> str:
             if gone
             else (f"accepted: counted, by a frame that was not read{more}")
         )
-    times = "counted once" if len(counted) == 1 else f"counted {len(counted)} times, as copies more than 24 h apart are"
+    number = len(counted) + len(trace.counted_unread)
+    times = "counted once" if number == 1 else f"counted {number} times, as copies more than 24 h apart may be"
     return f"accepted: {times}{more}"
 
 

@@ -86,6 +86,8 @@ def _print(found: dict[str, Any]) -> None:
             _print_counted(each)
     for period in found["countedInFramesNotRead"]:
         say(f"counted by a frame that was not read, at an event time from {period['from']} to {period['to']}")
+    if found["verdict"] == Outcome.ACCEPTED and not found["indexed"]:
+        say("The dedup index does not hold it: its set has ended, or lost it. A copy that comes now would count again.")
     reach = found["reach"]
     say(f"How far back: {reach['why']}.")
     if reach["frames"]["unreadable"]["count"]:

@@ -183,6 +183,7 @@ def outcomes_of(published: Sequence[Published]) -> Mapping[tuple[str, str, str],
 def check_answer(answer: Mapping[str, Any], expected: Sequence[tuple[Published, str]]) -> int:
     """Compare an answer, record by record; return how many of its records were read again."""
     assert answer["verdict"] == expected[0][1], answer
+    assert answer["indexed"] == (answer["verdict"] == "accepted")
     by_outcome = [each for each in answer["records"] if each["outcome"] != "redelivered"]
     told = [(each["source"]["partition"], each["source"]["offset"], each["outcome"]) for each in by_outcome]
     assert told == [(each.partition, each.offset, outcome) for each, outcome in expected]

@@ -193,7 +193,10 @@ def test_what_only_the_dedup_index_knows_was_counted_by_a_frame_that_was_not_rea
     assert explanation(trace, gone) == "accepted: counted, its frame is no longer kept"
     assert "not read" in explanation(trace, replace(gone, read_from=5))
     counted = judge(Evidence(applied_offset=9, known_periods=[PERIOD], events=[frame_event(4, 1)]))
-    assert counted.counted_unread == []
+    assert (counted.counted_unread, counted.indexed) == ([], True)
+    assert not judge(Evidence(applied_offset=9, events=[frame_event(4, 1)])).indexed
+    twice = judge(Evidence(applied_offset=9, known_periods=[PERIOD - 3, PERIOD], events=[frame_event(4, 1)]))
+    assert explanation(twice, gone).startswith("accepted: counted 2 times")
 
 
 def test_the_first_one_read_may_be_a_copy_where_earlier_frames_were_not_read() -> None:
