@@ -132,6 +132,11 @@ def read_dead_letter_headers(headers: Headers) -> DeadLetterOrigin | None:
         return None
 
 
+def own_headers(headers: Headers, name: str) -> list[str]:
+    """Return the values of a header of ours, in order, as text."""
+    return [(value or b"").decode("utf-8", "replace") for each, value in headers if each == name]
+
+
 def original_headers(headers: Headers) -> list[tuple[str, bytes]]:
     """Return the headers that the refused record came with, as far as they can be told from ours."""
     return [(name, value) for name, value in headers if not name.startswith(HEADER_PREFIX)]
