@@ -1,0 +1,364 @@
+"""`tidemark dead-letters replay`: refused records once more to the topics that they came from."""
+
+import importlib
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from services.caught_up import wait_until_caught_up
+from services.cli.common import AsJson, StateFile, complain, run, say, settings_for, write_json
+from services.cli.dead_letter_options import ID_METAVAR, Organization, Reasons, Since, Until, letter_filter, letter_id
+from services.cli.line_source import LineSource, UnreadableFile
+from services.cli.progress import progress_bar
+from services.clock import monotonic_s
+from services.dead_letter_edits import ALLOW_NEW_IDENTITY, BadLine, Edit, EditRules, read_edits
+from services.dead_letter_replay import WORDS, Outgoing, ReplayRules, Skipped, Why
+from services.dead_letter_selection import Selection, corrections, fates
+from services.kafka import KafkaRefused, KafkaUnavailable
+from services.replaying import TOLD_MAX, RefusedAgain, Replayer, Sent, refused_again
+from services.settings import Settings, WrongSettings, write_duration
+from services.stores import open_store
+
+JUDGE: Final = "ingest.judging"
+"""Looked up by name when called: the shared kit imports none of the roles (ADR 0001)."""
+
+EDITS_MAX: Final = 200_000
+"""Lines of a file of corrections: all of them are in memory until the last is checked."""
+
+Fates = AsyncIterator[Outgoing | Skipped]
+
+
+@dataclass(slots=True, kw_only=True)
+class Replayed:
+    """How a call went.
+
+    Attributes:
+        chosen: records to send, sent unless it was a dry run.
+        skipped: letters that were not sent, by why.
+        told: the first of them, but for those that were replayed before.
+        sent: None for a dry run.
+        caught_up: whether all that was sent is counted or refused; None when that was not waited for.
+        refused: what came back; None when nobody looked.
+    """
+
+    chosen: int = 0
+    skipped: Counter[Why] = field(default_factory=Counter)
+    told: list[Skipped] = field(default_factory=list)
+    sent: Sent | None = None
+    caught_up: bool | None = None
+    refused: RefusedAgain | None = None
+    seconds: float = 0.0
+
+    def skip(self, skipped: Skipped) -> None:
+        self.skipped[skipped.why] += 1
+        if skipped.why is not Why.REPLAYED and len(self.told) < TOLD_MAX:
+            self.told.append(skipped)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything that was meant is sent and accepted, as far as it was looked at."""
+        hopeless = self.skipped.total() - self.skipped[Why.REPLAYED]
+        came_back = self.refused is not None and bool(self.refused.by_reason)
+        return not hopeless and not came_back and self.caught_up is not False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class How:
+    """The options that do not say which letters."""
+
+    rules: ReplayRules
+    dry_run: bool
+    wait_s: float | None
+
+
+class BadFile(Exception):
+    """The file of corrections has bad lines, and nothing was sent."""
+
+    def __init__(self, bad: list[BadLine], good: int) -> None:
+        super().__init__(f"{len(bad)} bad lines")
+        self.bad = bad
+        self.good = good
+
+
+def replay(  # noqa: PLR0913, PLR0917 -- an option each
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar=ID_METAVAR, help="These letters.", show_default=False)
+    ] = None,
+    reason: Reasons = None,
+    organization: Organization = None,
+    since: Since = None,
+    until: Until = None,
+    every: Annotated[bool, typer.Option("--all", help="All that are there and were not replayed.")] = False,
+    edit: Annotated[
+        str | None, typer.Option(metavar="FILE|-", help="Corrected records: lines of `list --json`, changed.")
+    ] = None,
+    allow_new_identity: Annotated[
+        bool,
+        typer.Option(
+            ALLOW_NEW_IDENTITY, help="With --edit: also records with another id, source, organization or time."
+        ),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent; send nothing.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Also those that were replayed before.")] = False,
+    keep_old: Annotated[
+        bool, typer.Option("--keep-old", help="Also those that were too old, where the age limit is lifted.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also those that this release, by the settings here, would refuse again.")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Wait until all of them are counted or refused, and say which.")
+    ] = True,
+    timeout: Annotated[float, typer.Option(min=0.0, metavar="S", help="Wait no longer than so many seconds.")] = 60.0,
+    state_file: StateFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Publish refused records again, each with its key, headers, id and time, to the topic that it came from.
+
+    Say which: by id, by --reason, --organization, --since and --until together, --all, or --edit with a file of
+    corrected records. A record that ingest would refuse again is not sent. A replayed letter is marked, and is not
+    sent again without --again; sent twice, an event counts once all the same, for its identity is known.
+
+    **Corrections**: `dead-letters list --not-replayed --json > letters.ndjson`, change `event` (or `value`) in the
+    lines, take out those that you do not mend, then `dead-letters replay --edit letters.ndjson`. All lines are checked
+    before the first is sent: a bad one is told with its field and remedy, and nothing is sent.
+
+    **Too old**: an event whose time is further back than events.max_age cannot be replayed with its time kept. Where
+    events.max_age, keep_hours and keep_days are all none for a run, --keep-old sends such events; one whose copy was
+    counted before its identity expired then counts a second time.
+
+    Exit code 1: some were not sent, came back, or were not through within the time; the first ones are told.
+
+    Example: `tidemark dead-letters replay --reason unknown_field --since 2h --dry-run`
+    """
+    settings = settings_for(state_file)
+    chosen = letter_filter(reason, organization, since, until)
+    _check_choice(ids=bool(ids), like=not chosen.is_open, every=every, edit=edit is not None)
+    if allow_new_identity and edit is None:
+        raise typer.BadParameter(f"{ALLOW_NEW_IDENTITY} is for --edit: otherwise the records stay as they are")
+    if keep_old and settings.events.max_age is not None:
+        raise WrongSettings(
+            f"--keep-old: events.max_age is {write_duration(settings.events.max_age)} here, so that ingest would refuse"
+            " these records again; set events.max_age, events.keep_hours and events.keep_days to none for ingest, the"
+            " aggregators and this command"
+        )
+    rules = ReplayRules.of(settings, again=again, keep_old=keep_old, force=force)
+    how = How(rules=rules, dry_run=dry_run, wait_s=timeout if wait else None)
+    judge = importlib.import_module(JUDGE).Judge(settings)
+    began = monotonic_s()
+    try:
+        if edit is None:
+            selection = Selection(ids=frozenset(map(letter_id, ids)) if ids else None, like=chosen)
+            replayed = run(_replay(settings, lambda told: fates(settings, selection, rules, judge, told), how))
+        else:
+            edits = _read(edit)
+            edit_rules = EditRules(replay=rules, new_identity=allow_new_identity)
+            replayed = run(_replay_edits(settings, edits, edit_rules, judge, how))
+    except UnreadableFile as error:
+        complain(f"tidemark: {error}")
+        raise typer.Exit(2) from error
+    except BadFile as error:
+        _report_bad(error, as_json=as_json)
+        raise typer.Exit(1) from error
+    replayed.seconds = monotonic_s() - began
+    if as_json:
+        write_json(members(replayed, dry_run=dry_run))
+    else:
+        _report(replayed, timeout)
+    if not replayed.is_whole:
+        raise typer.Exit(1)
+
+
+def _check_choice(*, ids: bool, like: bool, every: bool, edit: bool) -> None:
+    if ids + like + every + edit != 1:
+        raise typer.BadParameter(
+            f"say which letters, one way: {ID_METAVAR}…, or --reason, --organization, --since and --until together, or"
+            " --all, or --edit FILE"
+        )
+
+
+def _read(file: str) -> list[Edit]:
+    """Return the file's corrections.
+
+    Raises:
+        UnreadableFile: it cannot be read.
+        BadFile: some of its lines are none.
+    """
+    edits: list[Edit] = []
+    bad: list[BadLine] = []
+    with LineSource(file) as source, progress_bar("reading", source.size) as advance:
+        for each in read_edits(line for some in source.chunks() for line in some):
+            if isinstance(each, BadLine):
+                bad.append(each)
+            else:
+                edits.append(each)
+            if len(edits) + len(bad) > EDITS_MAX:
+                raise UnreadableFile(
+                    f"{Path(file).name} has more than {EDITS_MAX:,} lines: split it, and replay the parts"
+                )
+            advance(source.position())
+    if bad:
+        raise BadFile(bad, len(edits))
+    return edits
+
+
+async def _replay(settings: Settings, begin: Callable[[Callable[[int], None]], Fates], how: How) -> Replayed:
+    replayed = Replayed()
+    with progress_bar("dead letters read", None) as advance:
+        await _send(settings, begin(advance), replayed, how, edited=False)
+    return await _followed(settings, replayed, how)
+
+
+async def _replay_edits(settings: Settings, edits: list[Edit], rules: EditRules, judge: Any, how: How) -> Replayed:
+    with progress_bar("checking", None) as advance:
+        outcomes = await corrections(settings, edits, rules, judge, advance)
+    bad = [each for each in outcomes if isinstance(each, BadLine)]
+    if bad:
+        raise BadFile(bad, len(outcomes) - len(bad))
+    replayed = Replayed()
+
+    async def corrected() -> Fates:
+        for each in outcomes:
+            if not isinstance(each, BadLine):
+                yield each
+
+    with progress_bar("sending", len(outcomes)) as advance:
+        await _send(settings, corrected(), replayed, how, edited=True, progress=advance)
+    return await _followed(settings, replayed, how)
+
+
+async def _send(
+    settings: Settings,
+    some: Fates,
+    replayed: Replayed,
+    how: How,
+    *,
+    edited: bool,
+    progress: Callable[[int], None] = lambda _: None,
+) -> None:
+    if how.dry_run:
+        async for each in _sendable(some, replayed):
+            assert each is not None
+        return
+    replayer = Replayer(settings, edited=edited, progress=progress)
+    try:
+        async with replayer:
+            async for each in _sendable(some, replayed):
+                await replayer.send(each)
+            await replayer.flush()
+    except (KafkaUnavailable, KafkaRefused):
+        if replayer.sent.records:
+            complain(
+                f"stopped after {replayer.sent.records:,} replayed letters; the same command again goes on from there"
+            )
+        raise
+    replayed.sent = replayer.sent
+
+
+async def _sendable(some: Fates, replayed: Replayed) -> AsyncIterator[Outgoing]:
+    """Yield what is to be sent, and note the rest."""
+    async for each in some:
+        if isinstance(each, Skipped):
+            replayed.skip(each)
+        else:
+            replayed.chosen += 1
+            yield each
+
+
+async def _followed(settings: Settings, replayed: Replayed, how: How) -> Replayed:
+    """Wait for what was sent, if that is wanted, and look for what came back."""
+    if replayed.sent is None or not replayed.sent.records or how.wait_s is None:
+        return replayed
+    async with open_store(settings) as store:
+        with progress_bar("applied", None) as advance:
+            outcome = await wait_until_caught_up(settings, store, how.wait_s, lambda wait: advance(wait.done))
+    replayed.caught_up = outcome.caught_up
+    replayed.refused = await refused_again(settings, replayed.sent)
+    return replayed
+
+
+def members(replayed: Replayed, *, dry_run: bool) -> dict[str, Any]:
+    """Return how a call went as a JSON object; what is not known is null."""
+    sent, refused = replayed.sent, replayed.refused
+    accepted = None
+    if sent is not None and refused is not None and replayed.caught_up:
+        accepted = sent.records - refused.by_reason.total()
+    return {
+        "dryRun": dry_run,
+        "chosen": replayed.chosen,
+        "sent": 0 if sent is None else sent.records,
+        "byTopic": {} if sent is None else dict(sent.by_topic),
+        "run": None if sent is None else sent.run,
+        "skipped": {str(why): count for why, count in sorted(replayed.skipped.items())},
+        "skippedLetters": [
+            {"id": str(each.letter), "why": each.why, "reason": each.reason, "field": each.field, "detail": each.detail}
+            for each in replayed.told
+        ],
+        "caughtUp": replayed.caught_up,
+        "accepted": accepted,
+        "refusedAgain": None if refused is None else dict(refused.by_reason),
+        "refusedLetters": None
+        if refused is None
+        else [
+            {
+                "id": str(each.id),
+                "replayOf": None if each.descent is None else str(each.descent.last),
+                "reason": each.reason,
+                "field": each.field,
+            }
+            for each in refused.told
+        ],
+        "seconds": round(replayed.seconds, 3),
+    }
+
+
+def _report(replayed: Replayed, timeout_s: float) -> None:
+    for why, count in sorted(replayed.skipped.items()):
+        complain(f"{count:,} not sent: {WORDS[why]}")
+    for each in replayed.told:
+        words = ": ".join(word for word in (each.reason, each.field, each.detail) if word)
+        complain(f"  {each.letter} {words or WORDS[each.why]}")
+    untold = replayed.skipped.total() - replayed.skipped[Why.REPLAYED] - len(replayed.told)
+    if untold:
+        complain(f"  and {untold:,} more")
+    sent = replayed.sent
+    if sent is None:
+        say(f"{replayed.chosen:,} dead letters would be replayed; nothing was sent")
+        return
+    topics = ", ".join(f"{count:,} to {topic}" for topic, count in sorted(sent.by_topic.items()))
+    say(f"{sent.records:,} dead letters replayed in {replayed.seconds:.2f} s" + (f": {topics}" if topics else ""))
+    if replayed.refused is None:
+        return
+    _report_refused(replayed.refused)
+    if replayed.caught_up:
+        accepted = sent.records - replayed.refused.by_reason.total()
+        say(f"{accepted:,} accepted; what was counted before is known by its id and changed nothing")
+    else:
+        complain(
+            f"not all of them are through after {timeout_s:g} s, so that it is not known how many are accepted:"
+            " `tidemark wait --caught-up` waits on, `tidemark lag` says where they are"
+        )
+
+
+def _report_refused(refused: RefusedAgain) -> None:
+    for reason, count in sorted(refused.by_reason.items()):
+        complain(f"{count:,} refused again: {reason}")
+    for each in refused.told:
+        came_from = "" if each.descent is None else f" (replay of {each.descent.last})"
+        complain(f"  {each.id}{came_from}: {each.reason}" + (f", {each.field}" if each.field else ""))
+
+
+def _report_bad(error: BadFile, *, as_json: bool) -> None:
+    if as_json:
+        told = [{"line": each.line, "field": each.field, "remedy": each.remedy} for each in error.bad[:TOLD_MAX]]
+        write_json({"sent": 0, "good": error.good, "bad": len(error.bad), "told": told})
+        return
+    for each in error.bad[:TOLD_MAX]:
+        complain(str(each))
+    if (untold := len(error.bad) - TOLD_MAX) > 0:
+        complain(f"and {untold:,} more")
+    complain(f"nothing was sent: {len(error.bad):,} bad and {error.good:,} good lines")
