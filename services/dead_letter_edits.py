@@ -26,7 +26,7 @@ from services.dead_letter_content import (
 from services.dead_letter_log import DeadLetter
 from services.dead_letter_remedies import remedy
 from services.dead_letter_replay import Judge, Outgoing, ReplayRules, Skipped, Why, refused, unsendable
-from services.dead_letters import HEADER_PREFIX, MEANINGS
+from services.dead_letters import HEADER_PREFIX
 from services.replays import LetterId, ReplayNote, read_letter_id
 
 ALLOW_NEW_IDENTITY: Final = "--allow-new-identity"
@@ -215,7 +215,5 @@ def _hopeless(edit: Edit, skipped: Skipped) -> BadLine:
 
 
 def _refused_line(edit: Edit, skipped: Skipped) -> BadLine:
-    detail = skipped.detail or ""
-    meaning = dict(MEANINGS).get(skipped.reason, "")  # type: ignore[call-overload]
-    words = [detail.rstrip("."), *([] if detail == meaning else [meaning.rstrip(".")]), remedy(skipped.reason) or ""]
+    words = ((skipped.detail or "").rstrip("."), remedy(skipped.reason) or "")
     return BadLine(line=edit.line, field=skipped.field, remedy=". ".join(word for word in words if word))

@@ -13,7 +13,7 @@ from services.windows import rfc3339
 FIRST_CHARACTERS: Final = 60
 
 COLUMNS: Final = (
-    *("id", "reason", "field", "organization", "topic", "partition", "offset", "rejected at", "replayed"),
+    *("id", "reason", "field", "organization", "came from", "rejected at", "replayed"),
     "begins with",
 )
 
@@ -58,15 +58,15 @@ def readable(value: bytes | None) -> dict[str, str] | None:
 def cells(letter: DeadLetter, note: ReplayNote | None) -> tuple[object, ...]:
     """Return what a table shows under `COLUMNS`."""
     origin = letter.origin
-    where = (None, None, None) if origin is None else (origin.topic, origin.partition, origin.offset)
+    came_from = None if origin is None else f"{origin.topic} {origin.partition}:{origin.offset}"
     begins = "" if letter.value is None else letter.value[: 4 * FIRST_CHARACTERS].decode(errors="replace")
     replayed = "" if note is None else rfc3339(note.at_ms)
     return (
         str(letter.id),
         letter.reason,
-        letter.field or "",
+        printable(letter.field or ""),
         printable(organization(letter.value, letter.headers) or "unknown"),
-        *where,
+        came_from,
         rfc3339(letter.rejected_at_ms),
         replayed,
         printable(begins[:FIRST_CHARACTERS]),

@@ -32,7 +32,7 @@ FROM_BYTES = ("not_utf8", "not_json", "duplicate_key")
 
 def broken(good: bytes, reason: str) -> bytes:
     """Return a good line broken in one way, its id kept."""
-    way = {name: break_it for name, break_it in reversed(ways())}[reason]
+    way = dict(reversed(ways()))[reason]
     return way(json.loads(good))
 
 

@@ -103,6 +103,7 @@ def test_a_missing_state_file_is_one_sentence_and_code_2(
     "command",
     [
         *("up", "run", "demo", "wait", "lag", "topics create", "counters export", "dead-letters list"),
+        *("dead-letters show", "dead-letters replay", "dead-letters purge"),
         "frames skip",
         *("api-key create", "api-key list", "api-key revoke"),
     ],
