@@ -13,8 +13,12 @@ from services.settings import Settings
 
 _POLL_MS: Final = 500
 
-Progress = Callable[[int], None]
-"""Is told how many records of the log are read."""
+Progress = Callable[[int, int], None]
+"""Is told how much is done, and how much there is to do."""
+
+
+def unwatched(_done: int, _total: int) -> None:
+    """Show no progress."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +69,7 @@ class Note:
 
 
 async def read_dead_letters(
-    settings: Settings, *, begin: Mapping[int, int] | None = None, progress: Progress = lambda _: None
+    settings: Settings, *, begin: Mapping[int, int] | None = None, progress: Progress = unwatched
 ) -> AsyncIterator[DeadLetter]:
     """Yield the dead letters that are in the topic now, each partition's in order; none when there is no topic.
 
@@ -83,7 +87,7 @@ async def read_dead_letters(
 
 
 async def read_replays(
-    settings: Settings, *, begin: Mapping[int, int] | None = None, progress: Progress = lambda _: None
+    settings: Settings, *, begin: Mapping[int, int] | None = None, progress: Progress = unwatched
 ) -> Replays:
     """Return which letters were published again; arguments and errors as `read_dead_letters`."""
     replays = Replays()
@@ -94,7 +98,7 @@ async def read_replays(
 
 
 async def read_log(
-    settings: Settings, *, begin: Mapping[int, int] | None = None, progress: Progress = lambda _: None
+    settings: Settings, *, begin: Mapping[int, int] | None = None, progress: Progress = unwatched
 ) -> AsyncIterator[DeadLetter | Note]:
     """Yield letters and the notes on them; arguments and errors as `read_dead_letters`."""
     topic = settings.topics.dead_letters
@@ -106,7 +110,8 @@ async def read_log(
     read = 0
     async with _consuming(settings, topic) as consumer:
         _position(consumer, ends, begin or {})
-        while await _before(consumer, ends):
+        total = await _left(consumer, ends)
+        while await _left(consumer, ends):
             with translated(f"reading {topic}"):
                 records = await consumer.getmany(timeout_ms=_POLL_MS)
             for batch in records.values():
@@ -114,7 +119,7 @@ async def read_log(
                 for record in batch:
                     if record.offset < ends.get(record.partition, 0):
                         yield _note(record) if is_note(record.headers) else _dead_letter(record)
-            progress(read)
+            progress(read, total)
 
 
 @asynccontextmanager
@@ -137,12 +142,12 @@ def _position(consumer: Any, ends: Mapping[int, int], begin: Mapping[int, int]) 
             consumer.seek(each, begin[each.partition])
 
 
-async def _before(consumer: Any, ends: Mapping[int, int]) -> bool:
-    """Return whether a partition is still to be read. Positions, not records, say so: a log may begin at its end."""
+async def _left(consumer: Any, ends: Mapping[int, int]) -> int:
+    """Return how many records are still to be read. Positions, not records, say so: a log may begin at its end."""
     with translated("the positions in the dead letters"):
-        return any(
+        return sum(
             [
-                await consumer.position(each) < ends[each.partition]
+                max(0, ends[each.partition] - await consumer.position(each))
                 for each in consumer.assignment()
                 if each.partition in ends
             ]

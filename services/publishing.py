@@ -32,7 +32,7 @@ BATCHES_OUTSTANDING_MAX: Final = 32
 """Closed batches in memory, 8 MB together; beyond it `publish_raw` waits."""
 
 PLAIN_BYTES_MAX: Final = 1_000_000
-"""Longest value that goes out as it is: the topics take records of 1 MiB."""
+"""Longest value that is never compressed: the topics take records of 1 MiB."""
 
 DELIVERY_TIMEOUT_S: Final = 120.0
 """As in Kafka's own clients: outlasts the restart of a broker."""
@@ -53,15 +53,24 @@ class UsagePublisher:
         settings: of the brokers.
         topic: usually `settings.topics.events`.
         delivery_timeout_s: longest that a batch may take from being sent to being acknowledged, retries included.
+        compress_large: whether a value that no topic takes as it is goes out compressed, as it must have come.
 
     Raises:
         KafkaUnavailable, KafkaRefused: from every method, when a batch failed.
     """
 
-    def __init__(self, settings: KafkaSettings, topic: str, *, delivery_timeout_s: float = DELIVERY_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topic: str,
+        *,
+        delivery_timeout_s: float = DELIVERY_TIMEOUT_S,
+        compress_large: bool = False,
+    ) -> None:
         self._settings = settings
         self._topic = topic
         self._delivery_timeout_s = delivery_timeout_s
+        self._compress_large = compress_large
         self._producer: Any = None
         self._partitions: list[int] = []
         self._partition_of = DefaultPartitioner()
@@ -169,8 +178,7 @@ class UsagePublisher:
             raise self._failure
         if partition is None:
             partition = self._choose(key)
-        if value is not None and len(value) > PLAIN_BYTES_MAX:
-            # It can only have come compressed; a batch of its own is, too.
+        if self._compress_large and value is not None and len(value) > PLAIN_BYTES_MAX:
             await self._send(partition)
             self._open[partition] = compressing_batch()
         while True:

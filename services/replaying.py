@@ -15,7 +15,7 @@ from typing import Final
 from services import topics
 from services.clock import now_ms
 from services.crash_points import CrashPoints
-from services.dead_letter_log import DeadLetter, Progress, read_dead_letters
+from services.dead_letter_log import DeadLetter, Progress, read_dead_letters, unwatched
 from services.dead_letter_replay import Outgoing
 from services.publishing import UsagePublisher
 from services.replays import notes_of, replay_headers
@@ -58,15 +58,16 @@ class Replayer:
 
     Args:
         edited: whether they are corrected ones.
+        total: how many there will be, for the progress.
 
     Raises:
         KafkaUnavailable, KafkaRefused: from every method, when something was not acknowledged.
     """
 
-    def __init__(self, settings: Settings, *, edited: bool, progress: Progress = lambda _: None) -> None:
+    def __init__(self, settings: Settings, *, edited: bool, total: int = 0, progress: Progress = unwatched) -> None:
         self._settings = settings
         self._edited = edited
-        self._progress = progress
+        self._progress, self._total = progress, total
         self._crash_points = CrashPoints(settings.testing.crash_point)
         self._stack = AsyncExitStack()
         self._publishers: dict[str, UsagePublisher] = {}
@@ -102,7 +103,7 @@ class Replayer:
         await self._mark(chunk)
         self.sent.records += len(chunk)
         self.sent.by_topic.update(each.topic for each in chunk)
-        self._progress(self.sent.records)
+        self._progress(self.sent.records, self._total)
 
     async def _mark(self, chunk: list[Outgoing]) -> None:
         publisher = await self._publisher(self._settings.topics.dead_letters)
@@ -113,7 +114,7 @@ class Replayer:
 
     async def _publisher(self, topic: str) -> UsagePublisher:
         if topic not in self._publishers:
-            publisher = UsagePublisher(self._settings.kafka, topic)
+            publisher = UsagePublisher(self._settings.kafka, topic, compress_large=True)
             self._publishers[topic] = await self._stack.enter_async_context(publisher)
         return self._publishers[topic]
 

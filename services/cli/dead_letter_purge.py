@@ -69,9 +69,9 @@ def purge(  # noqa: PLR0917 -- an option each
 
 
 async def _look(settings: Settings, rules: PurgeRules) -> Purge:
-    with progress_bar("notes read", None) as advance:
+    with progress_bar("notes read") as advance:
         found = Purge(rules, await read_replays(settings, progress=advance))
-    with progress_bar("dead letters read", None) as advance:
+    with progress_bar("dead letters read") as advance:
         async for each in read_log(settings, progress=advance):
             found.look(each)
     return found

@@ -16,6 +16,7 @@ from services.cli.line_source import LineSource, UnreadableFile
 from services.cli.progress import progress_bar
 from services.clock import monotonic_s
 from services.dead_letter_edits import ALLOW_NEW_IDENTITY, BadLine, Edit, EditRules, read_edits
+from services.dead_letter_log import Progress, unwatched
 from services.dead_letter_replay import WORDS, Outgoing, ReplayRules, Skipped, Why
 from services.dead_letter_selection import Selection, corrections, fates
 from services.kafka import KafkaRefused, KafkaUnavailable
@@ -206,15 +207,15 @@ def _read(file: str) -> list[Edit]:
     return edits
 
 
-async def _replay(settings: Settings, begin: Callable[[Callable[[int], None]], Fates], how: How) -> Replayed:
+async def _replay(settings: Settings, begin: Callable[[Progress], Fates], how: How) -> Replayed:
     replayed = Replayed()
-    with progress_bar("dead letters read", None) as advance:
+    with progress_bar("dead letters read") as advance:
         await _send(settings, begin(advance), replayed, how, edited=False)
     return await _followed(settings, replayed, how)
 
 
 async def _replay_edits(settings: Settings, edits: list[Edit], rules: EditRules, judge: Any, how: How) -> Replayed:
-    with progress_bar("checking", None) as advance:
+    with progress_bar("checking") as advance:
         outcomes = await corrections(settings, edits, rules, judge, advance)
     bad = [each for each in outcomes if isinstance(each, BadLine)]
     if bad:
@@ -227,7 +228,7 @@ async def _replay_edits(settings: Settings, edits: list[Edit], rules: EditRules,
                 yield each
 
     with progress_bar("sending", len(outcomes)) as advance:
-        await _send(settings, corrected(), replayed, how, edited=True, progress=advance)
+        await _send(settings, corrected(), replayed, how, edited=True, total=len(outcomes), progress=advance)
     return await _followed(settings, replayed, how)
 
 
@@ -238,13 +239,14 @@ async def _send(
     how: How,
     *,
     edited: bool,
-    progress: Callable[[int], None] = lambda _: None,
+    total: int = 0,
+    progress: Progress = unwatched,
 ) -> None:
     if how.dry_run:
         async for each in _sendable(some, replayed):
             assert each is not None
         return
-    replayer = Replayer(settings, edited=edited, progress=progress)
+    replayer = Replayer(settings, edited=edited, total=total, progress=progress)
     try:
         async with replayer:
             async for each in _sendable(some, replayed):
@@ -274,8 +276,10 @@ async def _followed(settings: Settings, replayed: Replayed, how: How) -> Replaye
     if replayed.sent is None or not replayed.sent.records or how.wait_s is None:
         return replayed
     async with open_store(settings) as store:
-        with progress_bar("applied", None) as advance:
-            outcome = await wait_until_caught_up(settings, store, how.wait_s, lambda wait: advance(wait.done))
+        with progress_bar("applied") as advance:
+            outcome = await wait_until_caught_up(
+                settings, store, how.wait_s, lambda wait: advance(wait.done, wait.total)
+            )
     replayed.caught_up = outcome.caught_up
     replayed.refused = await refused_again(settings, replayed.sent)
     return replayed

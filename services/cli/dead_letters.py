@@ -74,7 +74,7 @@ async def _write_lines(settings: Settings, wanted: LetterFilter, replayed: bool 
             write_json(members(each, replays.of(each.id)))
         return
     # A note comes after its letter: all of them are read before the first line is written.
-    with progress_bar("notes read", None) as advance:
+    with progress_bar("notes read") as advance:
         replays = await read_replays(settings, progress=advance)
     async for each in _chosen(settings, wanted, replays, replayed):
         write_json(members(each, replays.of(each.id)))
@@ -89,7 +89,7 @@ async def _newest(
     """
     heap: list[tuple[int, LetterId, DeadLetter]] = []
     total = 0
-    with progress_bar("notes read", None) as advance:
+    with progress_bar("notes read") as advance:
         replays = await read_replays(settings, progress=advance)
     async for each in _chosen(settings, wanted, replays, replayed):
         total += 1
@@ -104,7 +104,7 @@ async def _newest(
 async def _chosen(
     settings: Settings, wanted: LetterFilter, replays: Replays, replayed: bool | None
 ) -> AsyncIterator[DeadLetter]:
-    with progress_bar("dead letters read", None) as advance:
+    with progress_bar("dead letters read") as advance:
         async for each in read_dead_letters(settings, progress=advance):
             if wanted.takes(each) and replayed in (None, replays.of(each.id) is not None):
                 yield each

@@ -62,7 +62,8 @@ def replay(pipeline: PipelineUnderTest, *options: str | Path, code: int = 0) -> 
 
 def killed_midway(pipeline: PipelineUnderTest, file: Path) -> None:
     """Let a replay die when its second chunk is sent and not yet marked."""
-    command = [*TIDEMARK, "dead-letters", "replay", "--edit", file, "--state-file", pipeline.state_file]
+    command = [*TIDEMARK, "dead-letters", "replay", "--edit", str(file)]
+    command += ["--state-file", str(pipeline.state_file)]
     dying = clean_environment({"TIDEMARK_TESTING__CRASH_POINT": "replay.after_sending:2"})
     process = subprocess.run(command, env=dying, capture_output=True, cwd=pipeline.directory, timeout=60, check=False)
     assert process.returncode == KILLED, process.stderr

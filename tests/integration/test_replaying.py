@@ -14,7 +14,7 @@ from services.cli.main import app
 from services.dead_letters import Reason, dead_letter_headers
 from services.kafka import KafkaRefused, compressing_batch, make_producer
 from services.settings import Settings, environment, load_settings
-from tests.support.dead_letters import BINARY, EVENT, HEADERS
+from tests.support.dead_letters import BINARY, EVENT, HEADERS, event
 from tests.support.ports import LOOPBACK, free_ports
 from tests.support.records import Record, read_partition, read_to_end
 from tests.support.tansu_server import TansuServer
@@ -22,7 +22,8 @@ from tests.support.tansu_server import TansuServer
 pytestmark = pytest.mark.integration
 
 LARGE = b"x" * 1_500_000
-OWN = [("trace", b"\x00\xff"), ("ours-not", None)]
+DIRECTORY = event(type="directory.organization", subject="acme", data={"version": 1, "action": "delete"})
+OWN: list[Any] = [("trace", b"\x00\xff"), ("ours-not", None)]
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +49,13 @@ def command(settings: Settings, *arguments: str, code: int = 0) -> list[dict[str
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-async def keep(settings: Settings, letters: list[tuple[bytes | None, bytes | None, list[Any]]]) -> None:
+async def keep(settings: Settings, letters: list[tuple[str, bytes | None, bytes | None, list[Any]]]) -> None:
     """Put records among the dead letters, all in partition 1, one batch each."""
     producer = make_producer(settings.kafka)
     await producer.start()
     try:
-        for at, (value, key, headers) in enumerate(letters):
-            ours = dead_letter_headers(headers, Reason.UNKNOWN_FIELD, None, settings.topics.events, 3, at, 1000 + at)
+        for at, (topic, value, key, headers) in enumerate(letters):
+            ours = dead_letter_headers(headers, Reason.UNKNOWN_FIELD, None, topic, 3, at, 1000 + at)
             batch = compressing_batch() if value is LARGE else producer.create_batch()
             batch.append(timestamp=None, key=key, value=value, headers=ours)
             await (await producer.send_batch(batch, settings.topics.dead_letters, partition=1))
@@ -62,14 +63,22 @@ async def keep(settings: Settings, letters: list[tuple[bytes | None, bytes | Non
         await producer.stop()
 
 
-def events(settings: Settings) -> list[Record]:
-    return read_to_end(settings.kafka.bootstrap_servers, settings.topics.events)
+def published(settings: Settings, topic: str) -> dict[str | None, Record]:
+    """Return a topic's records by the letters that they come from."""
+    records = read_to_end(settings.kafka.bootstrap_servers, topic)
+    return {record.header("tidemark-replayed"): record for record in records}
 
 
 async def prepared(settings: Settings) -> None:
     await topics.create_missing(settings)
-    strange: list[Any] = [(None, None, []), (LARGE, b"acme", []), (b"\xff", b"\xff", [])]
-    await keep(settings, [(EVENT, b"acme", OWN), (BINARY, None, [*HEADERS]), *strange])
+    usage: list[tuple[bytes | None, bytes | None, list[Any]]] = [(EVENT, b"acme", OWN), (BINARY, None, [*HEADERS])]
+    strange: list[tuple[bytes | None, bytes | None, list[Any]]] = [
+        (None, None, []),
+        (LARGE, b"acme", []),
+        (b"\xff", b"\xff", []),
+    ]
+    letters = [(settings.topics.events, *each) for each in usage + strange]
+    await keep(settings, [*letters, (settings.topics.directory, DIRECTORY, b"acme", [])])
 
 
 def replay(settings: Settings, *arguments: str, code: int) -> dict[str, Any]:
@@ -81,10 +90,12 @@ def replay(settings: Settings, *arguments: str, code: int) -> dict[str, Any]:
 def test_what_is_published_again_is_the_record_itself_with_where_it_comes_from(settings: Settings) -> None:
     asyncio.run(prepared(settings))
     sound = replay(settings, "--all", "--no-wait", code=1)
-    assert (sound["sent"], sound["skipped"], sound["accepted"]) == (2, {"would_be_refused_again": 3}, None)
+    assert (sound["sent"], sound["skipped"], sound["accepted"]) == (3, {"would_be_refused_again": 3}, None)
     rest = replay(settings, "--all", "--force", "--no-wait", code=0)
-    assert (rest["sent"], rest["skipped"]) == (3, {"replayed_before": 2})
-    published = {record.header("tidemark-replayed"): record for record in events(settings)}
+    assert (rest["sent"], rest["skipped"]) == (3, {"replayed_before": 3})
+    [(directory_letter, directory)] = published(settings, settings.topics.directory).items()
+    assert (directory_letter, directory.value, directory.key) == ("1:5", DIRECTORY, b"acme")
+    records = published(settings, settings.topics.events)
     expected = {
         "1:0": (EVENT, b"acme", OWN, sound["run"]),
         "1:1": (BINARY, None, list(HEADERS), sound["run"]),
@@ -92,18 +103,19 @@ def test_what_is_published_again_is_the_record_itself_with_where_it_comes_from(s
         "1:3": (LARGE, b"acme", [], rest["run"]),
         "1:4": (b"\xff", b"\xff", [], rest["run"]),
     }
-    assert published.keys() == expected.keys()
+    assert records.keys() == expected.keys()
     for letter, (value, key, headers, run) in expected.items():
-        record = published[letter]
+        record = records[letter]
         assert (record.value, record.key) == (value, key)
         ours = [("tidemark-replayed", letter.encode()), ("tidemark-replay-run", run.encode())]
         assert record.headers == [*headers, *ours]
     listed = command(settings, "list")
     assert [(line["id"], line["replayed"]["run"]) for line in listed] == [
-        (letter, run) for letter, (_, _, _, run) in expected.items()
+        *((letter, run) for letter, (_, _, _, run) in expected.items()),
+        ("1:5", sound["run"]),
     ]
     log = read_partition(settings.kafka.bootstrap_servers, settings.topics.dead_letters, 1)
-    assert [record.header("tidemark-note") for record in log] == [None] * 5 + ["replayed"] * 2
+    assert [record.header("tidemark-note") for record in log] == [*[None] * 6, "replayed", "replayed"]
 
 
 @pytest.mark.timeout(60)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from services.cli.dead_letters import members
+from services.cli.dead_letter_rows import members
 from services.cli.main import app, main
 from services.cli.run import Role, refuse_known_secrets
 from services.cli.up import limits_of, overrides_of

@@ -67,7 +67,7 @@ def logs(draw: st.DrawFn) -> Log:
     log: Log = []
     open_letters: list[int] = []
     for offset in range(draw(st.integers(0, 12))):
-        if open_letters and draw(st.booleans()):
+        if draw(st.booleans()) and open_letters:
             marked = draw(st.lists(st.sampled_from(open_letters), min_size=1, unique=True))
             log.append(note(offset, *marked))
         else:

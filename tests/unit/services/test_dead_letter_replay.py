@@ -73,10 +73,11 @@ def test_what_is_too_old_by_now_is_never_sent_under_the_limit_and_only_by_word_w
 
 
 def test_frames_and_strangers_are_never_sent_and_the_replayed_only_again() -> None:
-    for options in ({}, {"force": True, "again": True}):
-        assert why(letter(reason="skipped_frame", topic="usage.frames"), **options) is Why.FRAME
-        assert why(letter(topic="of.another.deployment"), **options) is Why.NO_ORIGIN
-        assert why(replace(letter(), origin=None), **options) is Why.NO_ORIGIN
+    for insists in (False, True):
+        frame = letter(reason="skipped_frame", topic="usage.frames")
+        assert why(frame, force=insists, again=insists) is Why.FRAME
+        for stranger in (letter(topic="of.another.deployment"), replace(letter(), origin=None)):
+            assert why(stranger, force=insists, again=insists) is Why.NO_ORIGIN
     replayed = fate(letter(), NOTE, rules(), Judge(LIMITED), NOW_MS)
     assert isinstance(replayed, Skipped)
     assert replayed.why is Why.REPLAYED
@@ -95,11 +96,11 @@ def edits(*lines: object) -> list[Edit | BadLine]:
 
 
 def corrected(
-    one: DeadLetter, line: dict[str, object], *, new_identity: bool = False, **options: bool
+    one: DeadLetter, line: dict[str, object], *, new_identity: bool = False, force: bool = False
 ) -> Outgoing | Skipped | BadLine:
     [edit] = edits({"id": "0:17"} | line)
     assert isinstance(edit, Edit), edit
-    wanted = EditRules(replay=rules(**options), new_identity=new_identity)
+    wanted = EditRules(replay=rules(force=force), new_identity=new_identity)
     return correct(edit, one, None, wanted, Judge(LIMITED), NOW_MS)
 
 
