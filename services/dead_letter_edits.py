@@ -23,9 +23,9 @@ from services.dead_letter_content import (
     is_same_identity,
     is_same_json,
 )
+from services.dead_letter_fate import Judge, Outgoing, ReplayRules, Skipped, Why, refused, unsendable
 from services.dead_letter_log import DeadLetter
 from services.dead_letter_remedies import remedy
-from services.dead_letter_replay import Judge, Outgoing, ReplayRules, Skipped, Why, refused, unsendable
 from services.dead_letters import HEADER_PREFIX
 from services.replays import LetterId, ReplayNote, read_letter_id
 

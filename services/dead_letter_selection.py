@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from services.clock import now_ms
 from services.dead_letter_edits import BadLine, Edit, EditRules, correct
+from services.dead_letter_fate import Judge, Outgoing, ReplayRules, Skipped, Why, fate
 from services.dead_letter_filter import LetterFilter
 from services.dead_letter_log import Progress, read_dead_letters, read_replays
-from services.dead_letter_replay import Judge, Outgoing, ReplayRules, Skipped, Why, fate
 from services.replays import LetterId
 from services.settings import Settings
 

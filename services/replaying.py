@@ -15,8 +15,8 @@ from typing import Final
 from services import topics
 from services.clock import now_ms
 from services.crash_points import CrashPoints
+from services.dead_letter_fate import Outgoing
 from services.dead_letter_log import DeadLetter, Progress, read_dead_letters, unwatched
-from services.dead_letter_replay import Outgoing
 from services.publishing import UsagePublisher
 from services.replays import notes_of, replay_headers
 from services.settings import Settings

@@ -1,26 +1,27 @@
 """`tidemark dead-letters replay`: refused records once more to the topics that they came from."""
 
 import importlib
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
 from services.caught_up import wait_until_caught_up
-from services.cli.common import AsJson, StateFile, complain, run, say, settings_for, write_json
+from services.cli.common import AsJson, StateFile, complain, run, settings_for, write_json
 from services.cli.dead_letter_options import ID_METAVAR, Organization, Reasons, Since, Until, letter_filter, letter_id
+from services.cli.dead_letter_report import BadFile, Replayed, members, report, report_bad
 from services.cli.line_source import LineSource, UnreadableFile
 from services.cli.progress import progress_bar
 from services.clock import monotonic_s
+from services.counters import StoreRefused, StoreUnavailable
 from services.dead_letter_edits import ALLOW_NEW_IDENTITY, BadLine, Edit, EditRules, read_edits
+from services.dead_letter_fate import Outgoing, ReplayRules, Skipped
 from services.dead_letter_log import Progress, unwatched
-from services.dead_letter_replay import WORDS, Outgoing, ReplayRules, Skipped, Why
 from services.dead_letter_selection import Selection, corrections, fates
 from services.kafka import KafkaRefused, KafkaUnavailable
-from services.replaying import TOLD_MAX, RefusedAgain, Replayer, Sent, refused_again
+from services.replaying import Replayer, refused_again
 from services.settings import Settings, WrongSettings, write_duration
 from services.stores import open_store
 
@@ -33,40 +34,6 @@ EDITS_MAX: Final = 200_000
 Fates = AsyncIterator[Outgoing | Skipped]
 
 
-@dataclass(slots=True, kw_only=True)
-class Replayed:
-    """How a call went.
-
-    Attributes:
-        chosen: records to send, sent unless it was a dry run.
-        skipped: letters that were not sent, by why.
-        told: the first of them, but for those that were replayed before.
-        sent: None for a dry run.
-        caught_up: whether all that was sent is counted or refused; None when that was not waited for.
-        refused: what came back; None when nobody looked.
-    """
-
-    chosen: int = 0
-    skipped: Counter[Why] = field(default_factory=Counter)
-    told: list[Skipped] = field(default_factory=list)
-    sent: Sent | None = None
-    caught_up: bool | None = None
-    refused: RefusedAgain | None = None
-    seconds: float = 0.0
-
-    def skip(self, skipped: Skipped) -> None:
-        self.skipped[skipped.why] += 1
-        if skipped.why is not Why.REPLAYED and len(self.told) < TOLD_MAX:
-            self.told.append(skipped)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether everything that was meant is sent and accepted, as far as it was looked at."""
-        hopeless = self.skipped.total() - self.skipped[Why.REPLAYED]
-        came_back = self.refused is not None and bool(self.refused.by_reason)
-        return not hopeless and not came_back and self.caught_up is not False
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class How:
     """The options that do not say which letters."""
@@ -74,15 +41,6 @@ class How:
     rules: ReplayRules
     dry_run: bool
     wait_s: float | None
-
-
-class BadFile(Exception):
-    """The file of corrections has bad lines, and nothing was sent."""
-
-    def __init__(self, bad: list[BadLine], good: int) -> None:
-        super().__init__(f"{len(bad)} bad lines")
-        self.bad = bad
-        self.good = good
 
 
 def replay(  # noqa: PLR0913, PLR0917 -- an option each
@@ -163,13 +121,13 @@ def replay(  # noqa: PLR0913, PLR0917 -- an option each
         complain(f"tidemark: {error}")
         raise typer.Exit(2) from error
     except BadFile as error:
-        _report_bad(error, as_json=as_json)
+        report_bad(error, as_json=as_json)
         raise typer.Exit(1) from error
     replayed.seconds = monotonic_s() - began
     if as_json:
         write_json(members(replayed, dry_run=dry_run))
     else:
-        _report(replayed, timeout)
+        report(replayed, timeout)
     if not replayed.is_whole:
         raise typer.Exit(1)
 
@@ -243,8 +201,8 @@ async def _send(
     progress: Progress = unwatched,
 ) -> None:
     if how.dry_run:
-        async for each in _sendable(some, replayed):
-            assert each is not None
+        async for _ in _sendable(some, replayed):
+            pass
         return
     replayer = Replayer(settings, edited=edited, total=total, progress=progress)
     try:
@@ -275,94 +233,15 @@ async def _followed(settings: Settings, replayed: Replayed, how: How) -> Replaye
     """Wait for what was sent, if that is wanted, and look for what came back."""
     if replayed.sent is None or not replayed.sent.records or how.wait_s is None:
         return replayed
-    async with open_store(settings) as store:
-        with progress_bar("applied") as advance:
-            outcome = await wait_until_caught_up(
-                settings, store, how.wait_s, lambda wait: advance(wait.done, wait.total)
-            )
-    replayed.caught_up = outcome.caught_up
-    replayed.refused = await refused_again(settings, replayed.sent)
+    try:
+        async with open_store(settings) as store:
+            with progress_bar("applied") as advance:
+                outcome = await wait_until_caught_up(
+                    settings, store, how.wait_s, lambda wait: advance(wait.done, wait.total)
+                )
+        replayed.caught_up = outcome.caught_up
+        replayed.refused = await refused_again(settings, replayed.sent)
+    except (KafkaUnavailable, KafkaRefused, StoreUnavailable, StoreRefused):
+        complain(f"{replayed.sent.records:,} dead letters were replayed; whether they are accepted is not known")
+        raise
     return replayed
-
-
-def members(replayed: Replayed, *, dry_run: bool) -> dict[str, Any]:
-    """Return how a call went as a JSON object; what is not known is null."""
-    sent, refused = replayed.sent, replayed.refused
-    accepted = None
-    if sent is not None and refused is not None and replayed.caught_up:
-        accepted = sent.records - refused.by_reason.total()
-    return {
-        "dryRun": dry_run,
-        "chosen": replayed.chosen,
-        "sent": 0 if sent is None else sent.records,
-        "byTopic": {} if sent is None else dict(sent.by_topic),
-        "run": None if sent is None else sent.run,
-        "skipped": {str(why): count for why, count in sorted(replayed.skipped.items())},
-        "skippedLetters": [
-            {"id": str(each.letter), "why": each.why, "reason": each.reason, "field": each.field, "detail": each.detail}
-            for each in replayed.told
-        ],
-        "caughtUp": replayed.caught_up,
-        "accepted": accepted,
-        "refusedAgain": None if refused is None else dict(refused.by_reason),
-        "refusedLetters": None
-        if refused is None
-        else [
-            {
-                "id": str(each.id),
-                "replayOf": None if each.descent is None else str(each.descent.last),
-                "reason": each.reason,
-                "field": each.field,
-            }
-            for each in refused.told
-        ],
-        "seconds": round(replayed.seconds, 3),
-    }
-
-
-def _report(replayed: Replayed, timeout_s: float) -> None:
-    for why, count in sorted(replayed.skipped.items()):
-        complain(f"{count:,} not sent: {WORDS[why]}")
-    for each in replayed.told:
-        words = ": ".join(word for word in (each.reason, each.field, each.detail) if word)
-        complain(f"  {each.letter} {words or WORDS[each.why]}")
-    untold = replayed.skipped.total() - replayed.skipped[Why.REPLAYED] - len(replayed.told)
-    if untold:
-        complain(f"  and {untold:,} more")
-    sent = replayed.sent
-    if sent is None:
-        say(f"{replayed.chosen:,} dead letters would be replayed; nothing was sent")
-        return
-    topics = ", ".join(f"{count:,} to {topic}" for topic, count in sorted(sent.by_topic.items()))
-    say(f"{sent.records:,} dead letters replayed in {replayed.seconds:.2f} s" + (f": {topics}" if topics else ""))
-    if replayed.refused is None:
-        return
-    _report_refused(replayed.refused)
-    if replayed.caught_up:
-        accepted = sent.records - replayed.refused.by_reason.total()
-        say(f"{accepted:,} accepted; what was counted before is known by its id and changed nothing")
-    else:
-        complain(
-            f"not all of them are through after {timeout_s:g} s, so that it is not known how many are accepted:"
-            " `tidemark wait --caught-up` waits on, `tidemark lag` says where they are"
-        )
-
-
-def _report_refused(refused: RefusedAgain) -> None:
-    for reason, count in sorted(refused.by_reason.items()):
-        complain(f"{count:,} refused again: {reason}")
-    for each in refused.told:
-        came_from = "" if each.descent is None else f" (replay of {each.descent.last})"
-        complain(f"  {each.id}{came_from}: {each.reason}" + (f", {each.field}" if each.field else ""))
-
-
-def _report_bad(error: BadFile, *, as_json: bool) -> None:
-    if as_json:
-        told = [{"line": each.line, "field": each.field, "remedy": each.remedy} for each in error.bad[:TOLD_MAX]]
-        write_json({"sent": 0, "good": error.good, "bad": len(error.bad), "told": told})
-        return
-    for each in error.bad[:TOLD_MAX]:
-        complain(str(each))
-    if (untold := len(error.bad) - TOLD_MAX) > 0:
-        complain(f"and {untold:,} more")
-    complain(f"nothing was sent: {len(error.bad):,} bad and {error.good:,} good lines")

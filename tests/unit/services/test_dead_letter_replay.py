@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from ingest.judging import Judge
 from services.cli.dead_letter_rows import members
 from services.dead_letter_edits import BadLine, Edit, EditRules, correct, read_edits
+from services.dead_letter_fate import Outgoing, ReplayRules, Skipped, Why, fate
 from services.dead_letter_log import DeadLetter
-from services.dead_letter_replay import Outgoing, ReplayRules, Skipped, Why, fate
 from services.event_rules import read_time_ms
 from services.replays import ReplayNote
 from services.settings import Settings, load_settings
