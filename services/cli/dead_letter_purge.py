@@ -8,6 +8,7 @@ import typer
 from services import topics
 from services.cli.common import AsJson, StateFile, complain, run, say, settings_for, write_json
 from services.cli.dead_letter_options import ID_METAVAR, letter_id, moment
+from services.cli.dead_letter_report import counted
 from services.cli.progress import progress_bar
 from services.dead_letter_log import read_log, read_replays
 from services.dead_letter_purge import Purge, PurgeRules
@@ -63,7 +64,7 @@ def purge(  # noqa: PLR0917 -- an option each
     if as_json:
         write_json(members(found, deleted=deleted))
     else:
-        say(f"{letters:,} dead letters deleted" if deleted else "nothing was deleted")
+        say(f"{counted(letters)} deleted" if deleted else "nothing was deleted")
     if found.total("kept_unreplayed"):
         raise typer.Exit(1)
 
@@ -81,7 +82,7 @@ def _confirmed(letters: int, unreplayed: int) -> bool:
     if not sys.stdin.isatty():
         raise typer.BadParameter("this deletes for good, and nobody is there to ask: give --yes, or --dry-run to look")
     lost = f", {unreplayed:,} of which were never replayed and are lost" if unreplayed else ""
-    return typer.confirm(f"Delete {letters:,} dead letters{lost}?", err=True)
+    return typer.confirm(f"Delete {counted(letters)}{lost}?", err=True)
 
 
 def members(found: Purge, *, deleted: bool) -> dict[str, Any]:
@@ -99,7 +100,7 @@ def members(found: Purge, *, deleted: bool) -> dict[str, Any]:
 def _report(found: Purge) -> None:
     letters, unreplayed = found.total("letters"), found.total("unreplayed")
     where = ", ".join(f"partition {number} before offset {at}" for number, at in found.offsets.items())
-    say(f"{letters:,} dead letters go, {unreplayed:,} of them never replayed" + (f" ({where})" if where else ""))
+    say(f"{counted(letters)} to go, {unreplayed:,} of them never replayed" + (f" ({where})" if where else ""))
     if kept := found.total("kept_unreplayed"):
         behind = found.total("kept_replayed")
         complain(

@@ -11,7 +11,7 @@ import typer
 from services.caught_up import wait_until_caught_up
 from services.cli.common import AsJson, StateFile, complain, run, settings_for, write_json
 from services.cli.dead_letter_options import ID_METAVAR, Organization, Reasons, Since, Until, letter_filter, letter_id
-from services.cli.dead_letter_report import BadFile, Replayed, members, report, report_bad
+from services.cli.dead_letter_report import BadFile, Replayed, counted, members, report, report_bad
 from services.cli.line_source import LineSource, UnreadableFile
 from services.cli.progress import progress_bar
 from services.clock import monotonic_s
@@ -242,6 +242,6 @@ async def _followed(settings: Settings, replayed: Replayed, how: How) -> Replaye
         replayed.caught_up = outcome.caught_up
         replayed.refused = await refused_again(settings, replayed.sent)
     except (KafkaUnavailable, KafkaRefused, StoreUnavailable, StoreRefused):
-        complain(f"{replayed.sent.records:,} dead letters were replayed; whether they are accepted is not known")
+        complain(f"{counted(replayed.sent.records)} replayed; what became of them is not known")
         raise
     return replayed

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.cli.common import complain, say, write_json
+from services.cli.dead_letter_rows import printable
 from services.dead_letter_edits import BadLine
 from services.dead_letter_fate import WORDS, Skipped, Why
 from services.replaying import TOLD_MAX, RefusedAgain, Sent
@@ -93,16 +94,16 @@ def report(replayed: Replayed, timeout_s: float) -> None:
         complain(f"{count:,} not sent: {WORDS[why]}")
     for each in replayed.told:
         words = ": ".join(word for word in (each.reason, each.field, each.detail) if word)
-        complain(f"  {each.letter} {words or WORDS[each.why]}")
+        complain(f"  {each.letter} {printable(words) or WORDS[each.why]}")
     untold = replayed.skipped.total() - replayed.skipped[Why.REPLAYED] - len(replayed.told)
     if untold:
         complain(f"  and {untold:,} more")
     sent = replayed.sent
     if sent is None:
-        say(f"{replayed.chosen:,} dead letters would be replayed; nothing was sent")
+        say(f"{counted(replayed.chosen)} would be replayed; nothing was sent")
         return
     topics = ", ".join(f"{count:,} to {topic}" for topic, count in sorted(sent.by_topic.items()))
-    say(f"{sent.records:,} dead letters replayed in {replayed.seconds:.2f} s" + (f": {topics}" if topics else ""))
+    say(f"{counted(sent.records)} replayed in {replayed.seconds:.2f} s" + (f": {topics}" if topics else ""))
     if replayed.refused is None:
         return
     _report_refused(replayed.refused)
@@ -116,12 +117,16 @@ def report(replayed: Replayed, timeout_s: float) -> None:
         )
 
 
+def counted(letters: int) -> str:
+    return f"{letters:,} dead letter{'' if letters == 1 else 's'}"
+
+
 def _report_refused(refused: RefusedAgain) -> None:
     for reason, count in sorted(refused.by_reason.items()):
         complain(f"{count:,} refused again: {reason}")
     for each in refused.told:
         came_from = "" if each.descent is None else f" (replay of {each.descent.last})"
-        complain(f"  {each.id}{came_from}: {each.reason}" + (f", {each.field}" if each.field else ""))
+        complain(printable(f"  {each.id}{came_from}: {each.reason}" + (f", {each.field}" if each.field else "")))
 
 
 def report_bad(error: BadFile, *, as_json: bool) -> None:
@@ -130,7 +135,7 @@ def report_bad(error: BadFile, *, as_json: bool) -> None:
         write_json({"sent": 0, "good": error.good, "bad": len(error.bad), "told": told})
         return
     for each in error.bad[:TOLD_MAX]:
-        complain(str(each))
+        complain(printable(str(each)))
     if (untold := len(error.bad) - TOLD_MAX) > 0:
         complain(f"and {untold:,} more")
     complain(f"nothing was sent: {len(error.bad):,} bad and {error.good:,} good lines")
