@@ -20,7 +20,7 @@ from tests.support.servers import Broker
 
 pytestmark = [pytest.mark.e2e, pytest.mark.guarantee]
 
-LINES = 3_000
+LINES = 2_000
 LETTERS = 1_000
 REASONS = (
     *("not_utf8", "not_json", "duplicate_key", "missing_attribute", "wrong_type", "unknown_type"),
