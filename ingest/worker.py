@@ -65,12 +65,7 @@ class IngestWorker:
         self._health = health
         self._log = structlog.get_logger()
         events, secret = settings.events, settings.events.identity_secret.get_secret_value()
-        rules = AdmissionRules(
-            ignore_unknown=events.unknown_fields == "ignore",
-            max_bytes=events.max_bytes,
-            max_age_ms=None if events.max_age is None else round(events.max_age * 1000),
-            max_ahead_ms=round(events.max_ahead * 1000),
-        )
+        rules = AdmissionRules.of(events)
         self._collector = Collector(
             Admission(rules), DirectoryAdmission(rules), identity_hasher(secret), self._topics.frames_partitions
         )

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from services.cli.dead_letters import members
+from services.cli.dead_letter_rows import members
 from services.cli.main import app, main
 from services.cli.run import Role, refuse_known_secrets
 from services.cli.up import limits_of, overrides_of
@@ -108,6 +108,7 @@ def test_a_missing_state_file_is_one_sentence_and_code_2(
     "command",
     [
         *("up", "run", "demo", "wait", "lag", "topics create", "counters export", "dead-letters list"),
+        *("dead-letters show", "dead-letters replay", "dead-letters purge"),
         "frames skip",
         *("api-key create", "api-key list", "api-key revoke"),
     ],
