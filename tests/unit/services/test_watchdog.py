@@ -32,7 +32,7 @@ async def main():
     health = HealthServer(Telemetry("api"))
     asyncio.create_task(keep_beating(health), name="beating")
     # Below what the settings allow, so that the test need not wait for it.
-    settings = WatchdogSettings.model_construct(loop_limit=1.0, work_limit=None, ends_process=True)
+    settings = WatchdogSettings.model_construct(loop_limit=0.7, work_limit=None, ends_process=True)
     with watchdog.under_watch(settings, health):
         await asyncio.sleep(0.01)
         time.sleep(0.3)  # so that it was looked at
@@ -114,11 +114,11 @@ def test_a_blocked_process_ends_with_its_stack_and_one_that_was_frozen_does_not_
         assert process.stdout is not None
         assert process.stdout.readline() == "blocked\n"
         os.kill(process.pid, signal.SIGSTOP)
-        time.sleep(1.2)  # by a clock, more than the limit
+        time.sleep(0.8)  # by a clock, more than the limit
         thawed_s = time.monotonic()
         os.kill(process.pid, signal.SIGCONT)
         _, err = process.communicate(timeout=20)
-        assert time.monotonic() - thawed_s > 0.4
+        assert time.monotonic() - thawed_s > 0.25
     assert process.returncode == Exit.STUCK
     line, sentence = err.splitlines()[-2:]
     told = json.loads(line)
