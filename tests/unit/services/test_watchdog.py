@@ -15,7 +15,7 @@ import pytest
 from services import watchdog as watchdog_module
 from services.health import HealthServer
 from services.lifecycle import Exit
-from services.standpoints import tasks_of
+from services.standpoints import tasks_of, waited_for_processor_s
 from services.stuck import Judge, Limits, Work
 from services.telemetry import Telemetry
 from services.watchdog import Watchdog
@@ -105,6 +105,22 @@ async def test_what_a_task_waits_in_is_told_by_its_innermost_coroutine() -> None
     thread.join()
     task.cancel()
     assert next(line for line in told if line.startswith("the task")).startswith("the task: wait (")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_a_thread_that_has_no_processor_waits_for_one() -> None:
+    [processor, *_] = before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {processor})
+    hog = [sys.executable, "-c", "while True: pass"]
+    with subprocess.Popen(hog) as first, subprocess.Popen(hog) as second:
+        waited_s, until_s = waited_for_processor_s(), time.monotonic() + 0.5
+        while time.monotonic() < until_s:
+            pass
+        waited_s = waited_for_processor_s() - waited_s
+        first.kill()
+        second.kill()
+    os.sched_setaffinity(0, before)
+    assert 0.1 < waited_s < 1
 
 
 def test_a_blocked_process_ends_with_its_stack_and_one_that_was_frozen_does_not_end_at_once() -> None:
