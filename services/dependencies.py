@@ -4,6 +4,7 @@ A process whose clients are stuck cannot tell that from a server that is away; t
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -16,6 +17,9 @@ from services.topics import group_can_work
 ANSWER_S: Final = 5.0
 """Within which a server that is there answers, a change of leaders aside."""
 
+GIVE_UP_S: Final = 2 * ANSWER_S
+"""For a client that does not even close."""
+
 Ask = Callable[[], str | None]
 """Returns which dependency is away, in a sentence; None when all answer. It blocks."""
 
@@ -27,11 +31,20 @@ def nothing_to_ask() -> str | None:
 
 def ask_kafka(settings: Settings, group: str) -> Ask:
     """Return what asks every leader of the topics, and the coordinator of a group."""
-    return lambda: asyncio.run(_first(_kafka(settings, group)))
+    return lambda: _in_time(lambda: _first(_kafka(settings, group)))
 
 
 def ask_kafka_and_redis(settings: Settings, group: str) -> Ask:
-    return lambda: asyncio.run(_first(_redis(settings), _kafka(settings, group)))
+    return lambda: _in_time(lambda: _first(_redis(settings), _kafka(settings, group)))
+
+
+def _in_time(ask: Callable[[], Coroutine[Any, Any, str | None]]) -> str | None:
+    """Ask in a thread that is left behind when it does not end; no answer means away, as does a question that fails."""
+    answers: list[str | None] = []
+    asking = threading.Thread(target=lambda: answers.append(asyncio.run(ask())), name="asking", daemon=True)
+    asking.start()
+    asking.join(GIVE_UP_S)
+    return answers[0] if answers else "Kafka or Redis could not be asked"
 
 
 async def _first(*questions: Coroutine[Any, Any, str | None]) -> str | None:

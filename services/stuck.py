@@ -1,6 +1,7 @@
 """When a process is stuck: its event loop does not turn, or its work stands still with nothing to wait for. Pure.
 
-A clock would jump when the process was frozen and goes on, so time is what the watchdog itself has run for.
+A clock would jump when the process was frozen and goes on, and on a busy machine a turn of the loop may take long for
+want of a processor. So a second counts in which the watchdog ran, and the loop could have.
 """
 
 from collections import Counter
@@ -96,6 +97,27 @@ class Finding:
     may_wait: bool
 
 
+class OwnTime:
+    """Counts the seconds that count.
+
+    Args:
+        interval_s: from one look to the next, if nothing comes between.
+        now_s: of a clock.
+        waited_s: for which the loop's thread has waited for a processor so far.
+    """
+
+    def __init__(self, interval_s: float, now_s: float, waited_s: float) -> None:
+        self._interval_s = interval_s
+        self._now_s = now_s
+        self._waited_s = waited_s
+
+    def passed_s(self, now_s: float, waited_s: float) -> float:
+        """Return what counts of the time since the last call; a frozen process has one look that comes late."""
+        elapsed_s, delayed_s = now_s - self._now_s, waited_s - self._waited_s
+        self._now_s, self._waited_s = now_s, waited_s
+        return max(0.0, min(elapsed_s, self._interval_s) - delayed_s)
+
+
 class Judge:
     """Judges one process by looks at it, one after the other."""
 
@@ -112,7 +134,7 @@ class Judge:
 
         Args:
             look: at the process now.
-            passed_s: for which the watchdog has run since the look before.
+            passed_s: since the look before (`OwnTime`).
         """
         self._note_outages(look.outages, passed_s)
         self._note_works(look.works, passed_s)

@@ -20,8 +20,8 @@ from services.dependencies import Ask, nothing_to_ask
 from services.health import HealthServer
 from services.lifecycle import Exit
 from services.settings import WatchdogSettings
-from services.standpoints import stack_of_main_thread, tasks_of
-from services.stuck import Finding, Judge, Limits
+from services.standpoints import stack_of_main_thread, tasks_of, waited_for_processor_s
+from services.stuck import Finding, Judge, Limits, OwnTime
 
 LOOK_INTERVAL_S: Final = 1.0
 ASK_INTERVAL_S: Final = 5.0
@@ -81,7 +81,7 @@ class Watchdog:
         self._stopped.set()
 
     def look(self, passed_s: float) -> None:
-        """Look once; `passed_s` is for how long this thread has run since the look before."""
+        """Look once; `passed_s` is what counts of the time since the look before."""
         found = self._judge.judge(self._health.look(), passed_s)
         stuck = found.cause if found is not None and self._is_certain(found) else None
         self._health.stuck(stuck)
@@ -90,12 +90,9 @@ class Watchdog:
         self._was_stuck = stuck is not None
 
     def _watch(self) -> None:
-        began_s = monotonic_s()
+        own = OwnTime(LOOK_INTERVAL_S, monotonic_s(), waited_for_processor_s())
         while not self._stopped.wait(LOOK_INTERVAL_S):
-            now_s = monotonic_s()
-            # A frozen process goes on with one look that comes late: it counts as one.
-            self.look(min(now_s - began_s, LOOK_INTERVAL_S))
-            began_s = now_s
+            self.look(own.passed_s(monotonic_s(), waited_for_processor_s()))
 
     def _is_certain(self, found: Finding) -> bool:
         """Return whether a finding holds: not while a dependency turns out to be away."""

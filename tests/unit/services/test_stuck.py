@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.stuck import Doing, Finding, Judge, Limits, Look, Work
+from services.stuck import Doing, Finding, Judge, Limits, Look, OwnTime, Work
 
 LIMITS = Limits(loop_s=10, work_s=120, believed_s=130)
 
@@ -82,6 +82,14 @@ def test_what_had_something_to_wait_for_counts_anew() -> None:
 def test_a_limit_that_is_lifted_is_never_reached() -> None:
     looks = [Look(turns=0, works={"a poll": Work(waits=True, mark=0)})] * 10_000
     assert findings(looks, Limits(loop_s=None, work_s=None, believed_s=0)) == [None] * 10_000
+
+
+def test_a_second_counts_once_and_only_as_far_as_the_loop_had_a_processor() -> None:
+    own = OwnTime(1.0, 100.0, 7.0)
+    assert own.passed_s(101.0, 7.0) == 1
+    assert own.passed_s(102.0, 7.75) == 0.25
+    assert own.passed_s(900.0, 7.75) == 1, "a frozen process looks late"
+    assert own.passed_s(901.0, 9.75) == 0
 
 
 def test_what_is_done_now_and_then_waits_while_it_is_done_and_is_another_work_each_time() -> None:

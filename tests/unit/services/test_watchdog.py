@@ -15,7 +15,7 @@ import pytest
 from services import watchdog as watchdog_module
 from services.health import HealthServer
 from services.lifecycle import Exit
-from services.standpoints import tasks_of
+from services.standpoints import tasks_of, waited_for_processor_s
 from services.stuck import Judge, Limits, Work
 from services.telemetry import Telemetry
 from services.watchdog import Watchdog
@@ -32,9 +32,10 @@ async def main():
     health = HealthServer(Telemetry("api"))
     asyncio.create_task(keep_beating(health), name="beating")
     # Below what the settings allow, so that the test need not wait for it.
-    settings = WatchdogSettings.model_construct(loop_limit=0.8, work_limit=None, ends_process=True)
+    settings = WatchdogSettings.model_construct(loop_limit=0.7, work_limit=None, ends_process=True)
     with watchdog.under_watch(settings, health):
         await asyncio.sleep(0.01)
+        time.sleep(0.3)  # so that it was looked at
         print("blocked", flush=True)
         time.sleep(60)
 configure_logs("api")
@@ -106,6 +107,22 @@ async def test_what_a_task_waits_in_is_told_by_its_innermost_coroutine() -> None
     assert next(line for line in told if line.startswith("the task")).startswith("the task: wait (")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_a_thread_that_has_no_processor_waits_for_one() -> None:
+    [processor, *_] = before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {processor})
+    hog = [sys.executable, "-c", "while True: pass"]
+    with subprocess.Popen(hog) as first, subprocess.Popen(hog) as second:
+        waited_s, until_s = waited_for_processor_s(), time.monotonic() + 0.5
+        while time.monotonic() < until_s:
+            pass
+        waited_s = waited_for_processor_s() - waited_s
+        first.kill()
+        second.kill()
+    os.sched_setaffinity(0, before)
+    assert 0.1 < waited_s < 1
+
+
 def test_a_blocked_process_ends_with_its_stack_and_one_that_was_frozen_does_not_end_at_once() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", STUCK], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -113,11 +130,11 @@ def test_a_blocked_process_ends_with_its_stack_and_one_that_was_frozen_does_not_
         assert process.stdout is not None
         assert process.stdout.readline() == "blocked\n"
         os.kill(process.pid, signal.SIGSTOP)
-        time.sleep(1.0)  # by a clock, more than the limit
+        time.sleep(0.8)  # by a clock, more than the limit
         thawed_s = time.monotonic()
         os.kill(process.pid, signal.SIGCONT)
         _, err = process.communicate(timeout=20)
-        assert time.monotonic() - thawed_s > 0.5
+        assert time.monotonic() - thawed_s > 0.25
     assert process.returncode == Exit.STUCK
     line, sentence = err.splitlines()[-2:]
     told = json.loads(line)
