@@ -11,9 +11,14 @@ pytestmark = pytest.mark.unit
 
 
 async def test_a_broker_that_never_answers_is_given_up_in_time_at_every_look() -> None:
+    ended: list[asyncio.Event] = []
+
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ended.append(asyncio.Event())
+        mine = ended[-1]
         await reader.read()
         writer.close()
+        mine.set()
 
     async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
         host, port = server.sockets[0].getsockname()
@@ -23,3 +28,6 @@ async def test_a_broker_that_never_answers_is_given_up_in_time_at_every_look() -
             with pytest.raises(KafkaUnavailable, match=r"no answer within 0\.1 s"):
                 await looker.look({})
             assert monotonic_s() - begun_s < 2
+        await looker.close()
+        async with asyncio.timeout(5):  # no connection is left open
+            await asyncio.gather(*[each.wait() for each in ended])
