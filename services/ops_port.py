@@ -16,10 +16,11 @@ import structlog
 from services.counters import StoreRefused, StoreUnavailable
 from services.health import Page
 from services.kafka import KafkaRefused, KafkaUnavailable
+from services.lifecycle import Refused
 
 OPS_PREFIX: Final = "/ops/"
-ANSWER_LIMIT_S: Final = 10.0
-"""For one request, so that a probe of a stuck process gets an answer too."""
+ANSWER_LIMIT_S: Final = 20.0
+"""For one request, so that who asks a stuck process gets an answer too. Handlers limit themselves below it."""
 
 OpsHandler = Callable[[Mapping[str, str]], Awaitable[object]]
 """Takes the query's parameters by name, and returns a value that msgspec makes JSON of.
@@ -75,7 +76,7 @@ class OpsPort:
             return HTTPStatus.OK, "application/json", msgspec.json.encode(answer)
         except OpsRefused as refusal:
             return _error(refusal.status, str(refusal))
-        except (KafkaUnavailable, KafkaRefused, StoreUnavailable, StoreRefused) as error:
+        except (KafkaUnavailable, KafkaRefused, StoreUnavailable, StoreRefused, Refused) as error:
             return _error(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
         except Exception:  # noqa: BLE001  (one request's failure is not the end of a process that serves others)
             structlog.get_logger().exception("ops_request_failed", path=path)
