@@ -15,6 +15,7 @@ POINTS: Final = (
     "aggregator.before_apply",
     "aggregator.after_reply",
     "aggregator.after_ack",
+    "rebuild.after_swap",
 )
 KILLED: Final = 137
 """Exit code of a process that died at its point, as a shell gives it for SIGKILL."""

@@ -16,6 +16,7 @@ from services.cli import (
     frames,
     lag,
     publish,
+    rebuild,
     run,
     schema,
     simulate,
@@ -68,6 +69,8 @@ app.command()(lag.lag)
 app.add_typer(counters.app, name="counters")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(frames.app, name="frames")
+app.command()(rebuild.verify)
+app.command()(rebuild.rebuild)
 app.command()(token.token)
 app.add_typer(api_key.app, name="api-key")
 app.command()(schema.schema)
