@@ -15,7 +15,7 @@ from services.keyspace import SHADOW_EPOCH_KEY, SHADOW_RUN_KEY, shadow_key, stat
 from services.redis_client import translated
 from services.redis_counters import Script
 
-RUN_LEASE_S: Final = 10
+RUN_LEASE_S: Final = 3
 """How long a run that was killed keeps the next one from beginning."""
 
 UNLINKED_AT_ONCE: Final = 500
