@@ -16,7 +16,7 @@ from services.keyspace import COUNT_FIELD, CounterKey, Kind, parse_counter_key, 
 from services.ledger import ENTRIES
 from services.metrics_contract import PRODUCTS
 from services.verification import Difference, Part
-from services.windows import HOURS_PER_DAY, Window, first_day_of_month, rfc3339
+from services.windows import HOUR_MS, HOURS_PER_DAY, Window, first_day_of_month, rfc3339
 
 Fields = Mapping[bytes, bytes]
 Names = Mapping[int, str]
@@ -112,13 +112,47 @@ def record_differences(
             yield Difference(partition=partition, part=part, place=place(field), live=left, log=right)
 
 
-def state_differences(partition: int, live: PartitionState, log: PartitionState) -> Iterator[Difference]:
-    """Yield what the frames alone decide of the state, and is otherwise, at one applied offset."""
-    for name in ("applied_offset", "frame_id", "source_partitions", "sources", "months"):
-        left, right = getattr(live, name), getattr(log, name)
-        if left != right:
-            place = {"field": name}
-            yield Difference(partition=partition, part=Part.STATE, place=place, live=str(left), log=str(right))
+def state_differences(
+    partition: int, live: PartitionState, log: PartitionState, *, whole: bool
+) -> Iterator[Difference]:
+    """Yield what the frames alone decide of the state, and is otherwise, at one applied offset.
+
+    Args:
+        whole: whether the log is; else it tells the last frame and the months that it has events of.
+    """
+    if live.frame_id != log.frame_id:
+        yield _of_state(partition, {"field": "frame"}, live.frame_id, log.frame_id)
+    for name in ("source_partitions", "sources", "months") if whole else ("months",):
+        mine, theirs = getattr(live, name), getattr(log, name)
+        for entry in sorted(mine.keys() | theirs.keys() if whole else theirs.keys()):
+            if mine.get(entry) != theirs.get(entry):
+                left, right = (None if entry not in side else str(side[entry]) for side in (mine, theirs))
+                yield _of_state(partition, {"field": name, "of": str(entry)}, left, right)
+
+
+def sound_fields(name: str, fields: Fields, sound_ms: int | None) -> Fields:
+    """Return the fields of a hash that the log decides alone: those of windows that begin at `sound_ms` or later.
+
+    What is not kept by windows is returned as it is, and so is everything where the log is whole (None).
+    """
+    key = None if sound_ms is None else read_key(name)
+    if sound_ms is None or (key is None and not name.startswith("l:")):
+        return fields
+    if key is None:
+        return {field: value for field, value in fields.items() if ledger_hour(name, field) * HOUR_MS >= sound_ms}
+    return {field: value for field, value in fields.items() if window_start_ms(key, field) >= sound_ms}
+
+
+def ledger_hour(name: str, field: bytes) -> int:
+    """Return the hour window of a field of a ledger hash."""
+    return int(name.rpartition("/")[2]) * HOURS_PER_DAY + int(field)
+
+
+def window_start_ms(key: CounterKey, field: bytes) -> int:
+    """Return when the window of a field of a counter or bitmap hash begins."""
+    window = WINDOW_OF[key.kind]
+    first = key.period * HOURS_PER_DAY if window is Window.HOUR else first_day_of_month(key.period)
+    return (first + int(field) // len(PRODUCTS)) * WINDOW_MS[window]
 
 
 def ledger_entries(value: bytes) -> Any:
@@ -142,14 +176,16 @@ def read_key(name: str) -> CounterKey | None:
 
 def place_of(key: CounterKey, field: bytes) -> tuple[dict[str, Any], int]:
     """Return where a field of a counter or bitmap hash lies, and its product."""
-    window = WINDOW_OF[key.kind]
-    place, product = divmod(int(field), len(PRODUCTS)) if field.isdigit() else (0, 0)
-    first = key.period * HOURS_PER_DAY if window is Window.HOUR else first_day_of_month(key.period)
+    product = int(field) % len(PRODUCTS)
     scope: dict[str, Any] = {"organization": key.scope.organization, "team": key.scope.team}
     if key.kind not in _ACTIVE:
         scope["user"] = key.scope.user
-    start = rfc3339((first + place) * WINDOW_MS[window])
-    return {**scope, "window": window.value, "start": start, "product": PRODUCTS[product].name}, product
+    start = rfc3339(window_start_ms(key, field))
+    return {**scope, "window": WINDOW_OF[key.kind].value, "start": start, "product": PRODUCTS[product].name}, product
+
+
+def _of_state(partition: int, place: Mapping[str, Any], live: Any, log: Any) -> Difference:
+    return Difference(partition=partition, part=Part.STATE, place=place, live=live, log=log)
 
 
 def _differing(live: Fields, log: Fields) -> list[bytes]:

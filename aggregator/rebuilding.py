@@ -33,7 +33,7 @@ async def rebuild(
     async with shadow_run(settings, redis_share, progress) as run:
 
         async def renew(partition: PartitionId) -> None:
-            async with run.shadow(partition, leased=False) as shadow:
+            async with run.shadow(partition, to_swap=True) as shadow:
                 await _swap(run, shadow)
             rebuilt.partitions.append(partition)
             run.crash_points.visit("rebuild.after_swap")

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 from aggregator.applying import Shared
 from aggregator.branch import Keeping, keeping_of
+from aggregator.dedup import COPY_MS
 from aggregator.errors import LogDiverged
 from aggregator.known import Knowledge
 from aggregator.log_probe import LogProbe
@@ -35,12 +36,16 @@ from services.redis_shadows import ENDED_AT_ONCE, RUN_LEASE_S, UNLINKED_AT_ONCE,
 from services.settings import Settings
 from services.telemetry import Telemetry
 from services.verification import Progress
+from services.windows import rfc3339
 
 AT_ONCE: Final = 4
 """Partitions under way: enough that one folds while Redis applies another's, and memory holds so many shadows."""
 
 AWAY_S: Final = 60.0
 """After which a Redis that is away ends a run."""
+
+MAX_MS: Final = 1 << 62
+"""Nothing begins then."""
 
 _CALL_S: Final = 30.0
 _BEAT_S: Final = RUN_LEASE_S / 4
@@ -130,26 +135,33 @@ class ShadowRun:
         return len(gone)
 
     @asynccontextmanager
-    async def shadow(self, partition: PartitionId, *, leased: bool) -> "AsyncIterator[Shadow]":
+    async def shadow(self, partition: PartitionId, *, to_swap: bool) -> "AsyncIterator[Shadow]":
         """Make a shadow that stands where the live counters stood a moment ago.
 
         Args:
-            leased: whether its keys end some hours after this run, should it be killed; one that is swapped in is not.
+            to_swap: whether it is to be swapped in: then the log must be whole. Otherwise its keys end some hours after
+                this run, should it be killed.
 
         Raises:
             Refused: it cannot be made from the log that is there.
         """
         state = await self.state(partition)
-        await self._check_log(partition, state)
+        first, sound_ms = await self._begin_of_log(partition, state)
+        if first and to_swap:
+            raise Refused(
+                f"the log of partition {partition} begins at offset {first}: its older frames are gone, and to replace"
+                " the counters by what the log holds would lose what only they know; nothing was changed there."
+                " `tidemark verify` says whether the windows after that are right"
+            )
         # Whatever epoch is not the live one was left by a run that was killed.
         await self.call(lambda: self.shadows.drop_state(partition))
         await self.unlink(partition, lambda epoch: epoch != state.epoch)
         epoch = await self.call(lambda: self.shadows.new_epoch(state.epoch))
-        store = ShadowStore(self._shadow, self.pace, epoch, leased=leased)
+        store = ShadowStore(self._shadow, self.pace, epoch, leased=not to_swap)
         begun = replace(
             state,
             epoch=epoch,
-            applied_offset=NOTHING_APPLIED,
+            applied_offset=FrameOffset(NOTHING_APPLIED + first),
             frame_id=None,
             source_partitions={},
             sources={},
@@ -160,15 +172,17 @@ class ShadowRun:
             partition=partition,
             live_epoch=state.epoch,
             epoch=epoch,
+            first=FrameOffset(first),
+            sound_ms=sound_ms,
             store=store,
-            fold=ShadowFold(self.settings, partition, begun, self._shared(store, leased), self._folded),
+            fold=ShadowFold(self.settings, partition, begun, self._shared(store, leased=not to_swap), self._folded),
         )
-        self.came_on(total=state.applied_offset + 1)
+        self.came_on(total=state.applied_offset + 1 - first)
         ending: asyncio.Task[None] | None = None
         try:
             if await self.call(lambda: self._shadow.begin(partition, begun)) != begun:
                 raise taken_over(partition)
-            if leased:
+            if not to_swap:
                 await self._end_later([shadow_key(self.tags[partition])])
                 ending = asyncio.create_task(self._keep_ending_later(shadow))
             await shadow.fold.start()
@@ -181,21 +195,27 @@ class ShadowRun:
             with suppress(StoreUnavailable, StoreRefused):
                 await self._take_away(shadow)
 
-    async def _check_log(self, partition: PartitionId, state: PartitionState) -> None:
+    async def _begin_of_log(self, partition: PartitionId, state: PartitionState) -> tuple[int, int | None]:
+        """Return the log's first offset, and from when on windows are its alone; None where it is whole.
+
+        Whatever stood in earlier frames was read before the first one was written: its `time` lies at most
+        `events.max_ahead` behind that, and copies of it at most another day.
+        """
         bounds = (await self._probe.bounds([partition]))[partition]
         try:
             await self._probe.check(partition, state, bounds)
+            begins_late = 0 < bounds[0] < bounds[1]
+            first = await self._probe.record(partition, FrameOffset(bounds[0])) if begins_late else None
         except LogDiverged as diverged:
             raise Refused(
                 f"log_diverged: the log of partition {partition} is not the one that the counters were made from: it"
                 " cannot say whether they are right, and what only they hold would be lost; restore the log, or empty"
                 " Redis to count what this log holds"
             ) from diverged
-        if bounds[0]:
-            raise Refused(
-                f"the log of partition {partition} begins at offset {bounds[0]}: its older frames are gone, and the"
-                " counters cannot be made from it from the start; nothing was changed"
-            )
+        if first is None:
+            return bounds[0], None if not bounds[0] else MAX_MS
+        ahead_ms = round(self.settings.events.max_ahead * 1000)
+        return bounds[0], first.timestamp + COPY_MS + ahead_ms
 
     async def _take_away(self, shadow: "Shadow") -> None:
         if shadow.is_live:
@@ -216,7 +236,7 @@ class ShadowRun:
     def _folded(self, frames: int) -> None:
         self.came_on(frames=frames)
 
-    def _shared(self, store: CounterStore, leased: bool) -> Shared:
+    def _shared(self, store: CounterStore, *, leased: bool) -> Shared:
         for_now = Keeping(hours_s=None, days_s=None, ids_s=LEASE_S)
         return Shared(
             store=store,
@@ -232,14 +252,32 @@ class ShadowRun:
 
 @dataclass(slots=True, kw_only=True)
 class Shadow:
-    """One partition's shadow. `is_live`: it was swapped in; the live epoch was `live_epoch` before."""
+    """One partition's shadow.
+
+    Attributes:
+        live_epoch: of what it is beside, or replaced.
+        first: offset of the frame that it begins with.
+        sound_ms: what begins before is not decided by its frames alone; None where they are all.
+        is_live: it was swapped in.
+    """
 
     partition: PartitionId
     live_epoch: Epoch
     epoch: Epoch
+    first: FrameOffset
+    sound_ms: int | None
     store: ShadowStore
     fold: ShadowFold
     is_live: bool = False
+
+    def what_is_unsound(self) -> str:
+        """Return what a log that begins late says nothing of, as a sentence."""
+        since = "any time" if self.sound_ms in (None, MAX_MS) else rfc3339(self.sound_ms or 0)
+        return (
+            f"partition {self.partition}: its log begins at offset {self.first}, which tells nothing of windows and"
+            f" ledger hours that begin before {since}, nor of the identities of 7 days that do, user indexes, positions"
+            " and the directory"
+        )
 
     async def follow(self, run: ShadowRun, live: PartitionState) -> FrameOffset:
         """Fold up to where the live counters stand.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from aggregator.both_sides import BothSides
 from aggregator.branch import keeping_of
 from aggregator.shadow_run import on_each, shadow_run
 from aggregator.side_by_side import SideBySide
@@ -25,8 +26,8 @@ async def verify(
     async with shadow_run(settings, redis_share, progress) as run:
 
         async def compare(partition: PartitionId) -> None:
-            async with run.shadow(partition, leased=True) as shadow:
-                await SideBySide(run, shadow, keeping, found).compare()
+            async with run.shadow(partition, to_swap=False) as shadow:
+                await SideBySide(BothSides(run, shadow, keeping), found).compare()
 
         await on_each(map(PartitionId, partitions), compare)
         found.events, found.seconds = run.events, monotonic_s() - run.began_s
