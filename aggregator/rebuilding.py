@@ -5,6 +5,7 @@ counted twice, whatever is applied meanwhile; when the live counters moved on, t
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from aggregator.shadow_run import Shadow, ShadowRun, on_each, shadow_run
@@ -20,9 +21,17 @@ SWAP_WITHIN_S: Final = 60.0
 
 
 async def rebuild(
-    settings: Settings, partitions: Sequence[int], redis_share: float, progress: Callable[[Progress], object]
+    settings: Settings,
+    partitions: Sequence[int],
+    redis_share: float,
+    progress: Callable[[Progress], object],
+    *,
+    trust_log: bool,
 ) -> Rebuilt:
     """Make the counters of some partitions anew from the log, while traffic goes on.
+
+    Args:
+        trust_log: also by a log that begins late, or that the counters were not made from: what only they hold is lost.
 
     Raises:
         Refused: the log does not hold what the counters were made from, or another run is under way.
@@ -33,7 +42,7 @@ async def rebuild(
     async with shadow_run(settings, redis_share, progress) as run:
 
         async def renew(partition: PartitionId) -> None:
-            async with run.shadow(partition, to_swap=True) as shadow:
+            async with run.shadow(partition, to_swap=True, trust_log=trust_log) as shadow:
                 await _swap(run, shadow)
             rebuilt.partitions.append(partition)
             run.crash_points.visit("rebuild.after_swap")
@@ -48,7 +57,8 @@ async def rebuild(
 async def _swap(run: ShadowRun, shadow: Shadow) -> None:
     gives_up_s = monotonic_s() + SWAP_WITHIN_S
     while not shadow.is_live:
-        await shadow.follow(run, await run.state(shadow.partition))
+        if shadow.stuck is None:
+            await shadow.follow(run, await run.state(shadow.partition))
         shadow.is_live = await _is_swapped(run, shadow)
         if not shadow.is_live and monotonic_s() > gives_up_s:
             raise Refused(
@@ -61,7 +71,9 @@ async def _is_swapped(run: ShadowRun, shadow: Shadow) -> bool:
     """Try the swap; also when its answer was lost, it is known what became of it."""
     try:
         reached = shadow.fold.reached
-        return await run.call(lambda: run.shadows.swap(shadow.partition, shadow.live_epoch, reached))
+        # Level with each other, both stand at one frame of one log, by its id.
+        live = shadow.stuck or replace(reached, epoch=shadow.live_epoch)
+        return await run.call(lambda: run.shadows.swap(shadow.partition, live, reached))
     except StoreRefused:
         if (await run.state(shadow.partition)).epoch == shadow.epoch:
             return True

@@ -14,7 +14,6 @@ from typing import Final, TypeVar
 from aggregator.applying import Shared
 from aggregator.branch import Keeping, keeping_of
 from aggregator.dedup import COPY_MS
-from aggregator.errors import LogDiverged
 from aggregator.known import Knowledge
 from aggregator.log_probe import LogProbe
 from aggregator.lull import Lull
@@ -47,6 +46,10 @@ AWAY_S: Final = 60.0
 MAX_MS: Final = 1 << 62
 """Nothing begins then."""
 
+_LOG_REFUSED: Final = (
+    "{}. The log cannot say whether the counters are right: restore it, or `tidemark rebuild --trust-log` replaces them"
+    " by what it holds"
+)
 _CALL_S: Final = 30.0
 _BEAT_S: Final = RUN_LEASE_S / 4
 _RESULTS: Final = ("counted", "duplicate", "redelivered")
@@ -135,24 +138,30 @@ class ShadowRun:
         return len(gone)
 
     @asynccontextmanager
-    async def shadow(self, partition: PartitionId, *, to_swap: bool) -> "AsyncIterator[Shadow]":
+    async def shadow(
+        self, partition: PartitionId, *, to_swap: bool, trust_log: bool = False
+    ) -> "AsyncIterator[Shadow]":
         """Make a shadow that stands where the live counters stood a moment ago.
 
         Args:
             to_swap: whether it is to be swapped in: then the log must be whole. Otherwise its keys end some hours after
                 this run, should it be killed.
+            trust_log: take the log as it is, though it begins late, or the counters were made from another one. Where
+                these cannot go on with it, the shadow stands at its end.
 
         Raises:
             Refused: it cannot be made from the log that is there.
         """
         state = await self.state(partition)
-        first, sound_ms = await self._begin_of_log(partition, state)
-        if first and to_swap:
+        log = await self._look_at_log(partition, state, trust_log=trust_log)
+        if log.first and to_swap and not trust_log:
             raise Refused(
-                f"the log of partition {partition} begins at offset {first}: its older frames are gone, and to replace"
-                " the counters by what the log holds would lose what only they know; nothing was changed there."
-                " `tidemark verify` says whether the windows after that are right"
+                f"the log of partition {partition} begins at offset {log.first}: its older frames are gone, and to"
+                " replace the counters by what the log holds would lose what only they know; nothing was changed there."
+                " `tidemark verify` says whether the windows after that are right; --trust-log replaces them all the"
+                " same"
             )
+        last = FrameOffset(log.end - 1) if log.diverged else state.applied_offset
         # Whatever epoch is not the live one was left by a run that was killed.
         await self.call(lambda: self.shadows.drop_state(partition))
         await self.unlink(partition, lambda epoch: epoch != state.epoch)
@@ -161,7 +170,7 @@ class ShadowRun:
         begun = replace(
             state,
             epoch=epoch,
-            applied_offset=FrameOffset(NOTHING_APPLIED + first),
+            applied_offset=FrameOffset(NOTHING_APPLIED + log.first),
             frame_id=None,
             source_partitions={},
             sources={},
@@ -171,13 +180,14 @@ class ShadowRun:
         shadow = Shadow(
             partition=partition,
             live_epoch=state.epoch,
+            stuck=state if log.diverged else None,
             epoch=epoch,
-            first=FrameOffset(first),
-            sound_ms=sound_ms,
+            first=log.first,
+            sound_ms=log.sound_ms,
             store=store,
             fold=ShadowFold(self.settings, partition, begun, self._shared(store, leased=not to_swap), self._folded),
         )
-        self.came_on(total=state.applied_offset + 1 - first)
+        self.came_on(total=last + 1 - log.first)
         ending: asyncio.Task[None] | None = None
         try:
             if await self.call(lambda: self._shadow.begin(partition, begun)) != begun:
@@ -186,7 +196,7 @@ class ShadowRun:
                 await self._end_later([shadow_key(self.tags[partition])])
                 ending = asyncio.create_task(self._keep_ending_later(shadow))
             await shadow.fold.start()
-            await shadow.fold.fold_to(state.applied_offset)
+            await shadow.fold.fold_to(last)
             yield shadow
         finally:
             if ending is not None:
@@ -195,27 +205,24 @@ class ShadowRun:
             with suppress(StoreUnavailable, StoreRefused):
                 await self._take_away(shadow)
 
-    async def _begin_of_log(self, partition: PartitionId, state: PartitionState) -> tuple[int, int | None]:
-        """Return the log's first offset, and from when on windows are its alone; None where it is whole.
+    async def _look_at_log(self, partition: PartitionId, state: PartitionState, *, trust_log: bool) -> "_Log":
+        """Return what the log holds, and from when on windows are its alone.
 
         Whatever stood in earlier frames was read before the first one was written: its `time` lies at most
         `events.max_ahead` behind that, and copies of it at most another day.
         """
-        bounds = (await self._probe.bounds([partition]))[partition]
+        begin, end = (await self._probe.bounds([partition]))[partition]
+        diverged = False
         try:
-            await self._probe.check(partition, state, bounds)
-            begins_late = 0 < bounds[0] < bounds[1]
-            first = await self._probe.record(partition, FrameOffset(bounds[0])) if begins_late else None
-        except LogDiverged as diverged:
-            raise Refused(
-                f"log_diverged: the log of partition {partition} is not the one that the counters were made from: it"
-                " cannot say whether they are right, and what only they hold would be lost; restore the log, or empty"
-                " Redis to count what this log holds"
-            ) from diverged
-        if first is None:
-            return bounds[0], None if not bounds[0] else MAX_MS
-        ahead_ms = round(self.settings.events.max_ahead * 1000)
-        return bounds[0], first.timestamp + COPY_MS + ahead_ms
+            await self._probe.check(partition, state, (begin, end))
+        except Refused as refusal:
+            if not trust_log:
+                raise Refused(_LOG_REFUSED.format(str(refusal).partition(". ")[0])) from refusal
+            diverged = True
+        sound_ms = MAX_MS if begin else None
+        if 0 < begin < end and (first := await self._probe.record(partition, FrameOffset(begin))) is not None:
+            sound_ms = first.timestamp + COPY_MS + round(self.settings.events.max_ahead * 1000)
+        return _Log(first=FrameOffset(begin), end=end, sound_ms=sound_ms, diverged=diverged)
 
     async def _take_away(self, shadow: "Shadow") -> None:
         if shadow.is_live:
@@ -250,12 +257,23 @@ class ShadowRun:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Log:
+    """One partition's log: its first offset and its end, what is sound in it, whether the counters are another's."""
+
+    first: FrameOffset
+    end: int
+    sound_ms: int | None
+    diverged: bool
+
+
 @dataclass(slots=True, kw_only=True)
 class Shadow:
     """One partition's shadow.
 
     Attributes:
         live_epoch: of what it is beside, or replaced.
+        stuck: the live state, where that cannot go on with the log.
         first: offset of the frame that it begins with.
         sound_ms: what begins before is not decided by its frames alone; None where they are all.
         is_live: it was swapped in.
@@ -263,6 +281,7 @@ class Shadow:
 
     partition: PartitionId
     live_epoch: Epoch
+    stuck: PartitionState | None
     epoch: Epoch
     first: FrameOffset
     sound_ms: int | None

@@ -61,19 +61,17 @@ class RedisShadows:
                     return Epoch(number)
                 await self._client.set(SHADOW_EPOCH_KEY, int(live))
 
-    async def swap(self, partition: PartitionId, live: Epoch, shadow: PartitionState) -> bool:
+    async def swap(self, partition: PartitionId, live: PartitionState, shadow: PartitionState) -> bool:
         """Make the shadow the live epoch of its partition, in one step; False when the live one stands elsewhere.
 
         Args:
-            live: the epoch to replace. It must stand at the shadow's applied offset, and at the same frame.
-            shadow: the state that the shadow must have.
+            live, shadow: what both must be: epoch, applied offset and the id of the frame there.
 
         Raises:
-            StoreRefused: the shadow has another one: it is another run's by now, or Redis lost writes.
+            StoreRefused: the shadow is another one: it is another run's by now, or Redis lost writes.
         """
         tag = self._tags[partition]
-        frame = "" if shadow.frame_id is None else str(shadow.frame_id)
-        answer = await self._swap(state_key(tag), shadow_key(tag), live, shadow.epoch, shadow.applied_offset, frame)
+        answer = await self._swap(state_key(tag), shadow_key(tag), *_place(live), *_place(shadow))
         if answer[0] == b"SHADOW":
             raise StoreRefused(
                 f"the shadow of partition {partition} stands at epoch and frame {answer[1:]!r} instead of"
@@ -110,3 +108,7 @@ class RedisShadows:
                     calls.smembers(key)
                 answers = await calls.execute()
         return [list(answer) for answer in answers]
+
+
+def _place(state: PartitionState) -> tuple[int, int, str]:
+    return state.epoch, state.applied_offset, "" if state.frame_id is None else str(state.frame_id)

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Annotated, Any, Final, TypeVar, cast
 
 import structlog
@@ -76,6 +77,14 @@ def verify(
 def rebuild(
     partition: Partition = None,
     redis_share: RedisShare = 1.0,
+    trust_log: Annotated[
+        bool,
+        typer.Option(
+            "--trust-log",
+            help="Also where the log begins late, or the counters were made from another one (log_diverged):"
+            " what only they hold is lost.",
+        ),
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before it begins.")] = False,
     state_file: StateFile = None,
     as_json: AsJson = False,
@@ -93,7 +102,8 @@ def rebuild(
     """
     if not yes:
         _confirm(partition)
-    rebuilt = _run(cast(Work[Rebuilt], _entry(REBUILDING, "rebuild")), state_file, partition, redis_share)
+    work = partial(_entry(REBUILDING, "rebuild"), trust_log=trust_log)
+    rebuilt = _run(cast(Work[Rebuilt], work), state_file, partition, redis_share)
     if as_json:
         write_json(rebuilt_members(rebuilt))
         return

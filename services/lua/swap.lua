@@ -1,17 +1,20 @@
--- Makes a shadow epoch the live one, if both stand at the same frame of the same log, or changes nothing.
+-- Makes a shadow epoch the live one, if both stand where the caller saw them, or changes nothing.
 -- KEYS[1]  state hash of the partition
 -- ARGV[1]  state hash of the shadow, in the same slot
--- ARGV[2]  epoch of the live counters
--- ARGV[3]  epoch of the shadow; ARGV[4] its applied offset; ARGV[5] id of the frame there, '' for none
--- answer   {'SWAPPED'} | {'LIVE', epoch or '', cur or ''}: the live state is not at ARGV[2], ARGV[4], ARGV[5]
---          | {'SHADOW', epoch or '', cur or ''}: the shadow is not at ARGV[3], ARGV[4], ARGV[5]
-local live = redis.call('HMGET', KEYS[1], 'epoch', 'cur', 'frame')
-local shadow = redis.call('HMGET', ARGV[1], 'epoch', 'cur', 'frame')
-if shadow[1] ~= ARGV[3] or shadow[2] ~= ARGV[4] or (shadow[3] or '') ~= ARGV[5] then
-  return {'SHADOW', shadow[1] or '', shadow[2] or ''}
+-- ARGV[2]  epoch of the live counters; ARGV[3] their applied offset; ARGV[4] id of the frame there, '' for none
+-- ARGV[5]  the same of the shadow: epoch; ARGV[6] applied offset; ARGV[7] id of the frame
+-- answer   {'SWAPPED'} | {'LIVE', epoch or '', cur or ''}: the live state is another | {'SHADOW', epoch or '', cur or ''}
+local function stands(key, epoch, cur, frame)
+  local state = redis.call('HMGET', key, 'epoch', 'cur', 'frame')
+  return state[1] == epoch and state[2] == cur and (state[3] or '') == frame, {state[1] or '', state[2] or ''}
 end
-if live[1] ~= ARGV[2] or live[2] ~= ARGV[4] or (live[3] or '') ~= ARGV[5] then
-  return {'LIVE', live[1] or '', live[2] or ''}
+local is_there, where = stands(ARGV[1], ARGV[5], ARGV[6], ARGV[7])
+if not is_there then
+  return {'SHADOW', where[1], where[2]}
+end
+is_there, where = stands(KEYS[1], ARGV[2], ARGV[3], ARGV[4])
+if not is_there then
+  return {'LIVE', where[1], where[2]}
 end
 redis.call('RENAME', ARGV[1], KEYS[1])
 redis.call('PERSIST', KEYS[1])

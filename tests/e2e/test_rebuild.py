@@ -2,7 +2,9 @@
 
 import itertools
 import json
+import os
 import re
+import signal
 import subprocess
 import threading
 from collections import Counter
@@ -131,6 +133,27 @@ async def test_of_a_log_that_begins_late_the_windows_after_that_are_verified_and
         refused = pipeline.run("rebuild", "--yes", code=3)
         assert "its older frames are gone" in refused.err
         assert epochs(held) == [1, 1]
+
+        replace_by_another_log(pipeline, held)
+        pipeline.catch_up()
+        [of_hour] = [row for row in pipeline.export() if row["window"] == "hour" and row["team"] == "core"]
+        assert (of_hour["start"], of_hour["metrics"]["chat"]["interactions"]) == (late, 5)
+
+
+def replace_by_another_log(pipeline: PipelineUnderTest, held: redis.Redis) -> None:
+    """Let the counters be those of another log while nobody applies: only --trust-log replaces them."""
+    [worker] = pipeline.pids("aggregator")
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        for key in held.scan_iter("tm:*:state"):
+            held.hset(key, "frame", "12345")
+        for command in (["verify"], ["rebuild", "--yes"]):
+            assert "log_diverged" in pipeline.run(*command, code=3).err
+        assert epochs(held) == [1, 1]
+        pipeline.run("rebuild", "--yes", "--trust-log")
+        assert min(epochs(held)) > 1
+    finally:
+        os.kill(worker, signal.SIGCONT)
 
 
 def truncate(kafka: Broker, topic: str) -> None:
