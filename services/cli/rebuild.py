@@ -98,7 +98,7 @@ def rebuild(
     Killed or failed on the way, partitions that were swapped stay so, the others are as they were; run it again.
     Refused, exit code 3: a log whose first frames are gone, or one that the counters were not made from.
 
-    Example: `tidemark verify || tidemark rebuild --yes && tidemark verify`
+    Example: `tidemark rebuild --yes && tidemark verify`
     """
     if not yes:
         _confirm(partition)
