@@ -53,8 +53,8 @@ class BothSides:
     async def names(self) -> set[str]:
         """Return what there is on any side."""
         prefixes = {self.shadow.live_epoch: self.live_prefix, self.shadow.epoch: self.log_prefix}
-        keys = self.run.keys(self.shadow.partition)
-        return {key.removeprefix(prefixes[epoch]) async for epoch, key in keys if epoch in prefixes}
+        keys = await self.run.keys(self.shadow.partition)
+        return {key.removeprefix(prefix) for epoch, prefix in prefixes.items() for key in keys.get(epoch, ())}
 
     async def read(self, names: Sequence[str]) -> AsyncIterator[tuple[str, Pair]]:
         """Yield each hash with what can be compared of it, some of them in one step."""

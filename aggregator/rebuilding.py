@@ -46,7 +46,9 @@ async def rebuild(
                 await _swap(run, shadow)
             rebuilt.partitions.append(partition)
             run.crash_points.visit("rebuild.after_swap")
-            rebuilt.unlinked += await run.unlink(partition, lambda epoch: epoch == shadow.live_epoch)
+            replaced = (await run.keys(partition)).get(shadow.live_epoch, ())
+            await run.unlink(replaced)
+            rebuilt.unlinked += len(replaced)
 
         await on_each(map(PartitionId, partitions), renew)
         rebuilt.events, rebuilt.seconds = run.events, monotonic_s() - run.began_s

@@ -6,7 +6,7 @@ swapped in. What an earlier run left, because it was killed, is taken away first
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 from aggregator.applying import Shared
 from aggregator.branch import Keeping, keeping_of
 from aggregator.dedup import COPY_MS
+from aggregator.key_scans import KeyScans
 from aggregator.known import Knowledge
 from aggregator.log_probe import LogProbe
 from aggregator.lull import Lull
@@ -27,7 +28,7 @@ from services.crash_points import CrashPoints
 from services.health import HealthServer
 from services.identifiers import Epoch, FrameOffset, PartitionId
 from services.identity import fingerprint
-from services.keyspace import epoch_of, shadow_key, tags
+from services.keyspace import shadow_key, tags
 from services.lifecycle import Refused
 from services.redis_client import connect
 from services.redis_counters import RedisCounterStore
@@ -76,6 +77,7 @@ class ShadowRun:
         self.pace = pace
         self.crash_points = CrashPoints(settings.testing.crash_point)
         self.tags = tags(settings.topics.frames_partitions)
+        self._scans = KeyScans(self.tags, lambda cursor: self.call(lambda: shadows.page_of_keys(cursor)))
         self.began_s = monotonic_s()
         self._probe = probe
         self._shadow = shadow
@@ -124,18 +126,14 @@ class ShadowRun:
             raise Refused("the counters were made with another events.identity_secret: set the deployment's own")
         return state
 
-    async def keys(self, partition: PartitionId) -> AsyncIterator[tuple[Epoch, str]]:
-        """Yield the keys of all epochs of a partition."""
-        async for key in self.live.keys(partition):
-            if (epoch := epoch_of(key, self.tags[partition])) is not None:
-                yield epoch, key
+    async def keys(self, partition: PartitionId) -> Mapping[Epoch, Sequence[str]]:
+        """Return the keys of each epoch of a partition."""
+        return await self._scans.keys(partition)
 
-    async def unlink(self, partition: PartitionId, is_gone: Callable[[Epoch], bool]) -> int:
-        """Take away the keys of some epochs, in slices; return how many there were."""
-        gone = [key async for epoch, key in self.keys(partition) if is_gone(epoch)]
+    async def unlink(self, gone: Sequence[str]) -> None:
+        """Take away keys of one partition, in slices."""
         for start in range(0, len(gone), UNLINKED_AT_ONCE):
             await self.call(lambda at=start: self.shadows.unlink(gone[at : at + UNLINKED_AT_ONCE]))  # type: ignore[misc]
-        return len(gone)
 
     @asynccontextmanager
     async def shadow(
@@ -164,7 +162,9 @@ class ShadowRun:
         last = FrameOffset(log.end - 1) if log.diverged else state.applied_offset
         # Whatever epoch is not the live one was left by a run that was killed.
         await self.call(lambda: self.shadows.drop_state(partition))
-        await self.unlink(partition, lambda epoch: epoch != state.epoch)
+        for left, keys in (await self.keys(partition)).items():
+            if left != state.epoch:
+                await self.unlink(keys)
         epoch = await self.call(lambda: self.shadows.new_epoch(state.epoch))
         store = ShadowStore(self._shadow, self.pace, epoch, leased=not to_swap)
         begun = replace(
@@ -228,15 +228,15 @@ class ShadowRun:
         if shadow.is_live:
             return
         await self.call(lambda: self.shadows.drop_state(shadow.partition, shadow.epoch))
-        await self.unlink(shadow.partition, lambda epoch: epoch == shadow.epoch)
+        await self.unlink((await self.keys(shadow.partition)).get(shadow.epoch, ()))
 
     async def _keep_ending_later(self, shadow: "Shadow") -> None:
         while True:
             await asyncio.sleep(LEASE_S / 3)
-            keys = [key async for epoch, key in self.keys(shadow.partition) if epoch == shadow.epoch]
+            keys = (await self.keys(shadow.partition)).get(shadow.epoch, ())
             await self._end_later([shadow_key(self.tags[shadow.partition]), *keys])
 
-    async def _end_later(self, keys: list[str]) -> None:
+    async def _end_later(self, keys: Sequence[str]) -> None:
         for start in range(0, len(keys), ENDED_AT_ONCE):
             await self.call(lambda at=start: self.shadows.end_in(keys[at : at + ENDED_AT_ONCE], LEASE_S))  # type: ignore[misc]
 

@@ -5,13 +5,13 @@ is written to it goes through the counter store; here is what only `verify` and 
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
 from redis.asyncio import Redis
 
 from services.counters import PartitionState, StoreRefused
 from services.identifiers import Epoch, PartitionId
-from services.keyspace import SHADOW_EPOCH_KEY, SHADOW_RUN_KEY, shadow_key, state_key, tags
+from services.keyspace import PREFIX, SHADOW_EPOCH_KEY, SHADOW_RUN_KEY, shadow_key, state_key, tags
 from services.redis_client import translated
 from services.redis_counters import Script
 
@@ -22,6 +22,7 @@ UNLINKED_AT_ONCE: Final = 500
 """Keys in one call: a hash of 124 fields takes Redis a few microseconds, its memory is given back beside."""
 
 ENDED_AT_ONCE: Final = 1_000
+_SCAN_COUNT: Final = 5_000
 
 
 class RedisShadows:
@@ -86,6 +87,12 @@ class RedisShadows:
         with translated():
             if epoch is None or await self._client.hget(key, "epoch") == b"%d" % epoch:
                 await self._client.unlink(key)
+
+    async def page_of_keys(self, cursor: int) -> tuple[int, list[bytes]]:
+        """Return where to go on, 0 at the end, and some keys of partitions; the first page is that of cursor 0."""
+        with translated():
+            cursor, names = await self._client.scan(cursor, match=f"{PREFIX}{{*}}:e*", count=_SCAN_COUNT)
+        return cursor, cast(list[bytes], names)
 
     async def unlink(self, keys: Sequence[str]) -> None:
         """Take away up to `UNLINKED_AT_ONCE` keys of one partition."""
