@@ -16,6 +16,7 @@ from aggregator.log_probe import LogProbe
 from aggregator.owner import Owner
 from aggregator.retrying import Retrying
 from services.counters import CounterStore
+from services.dependencies import ask_kafka_and_redis
 from services.health import HealthServer, keep_beating
 from services.kafka import KafkaRefused, KafkaUnavailable
 from services.lifecycle import Exit, Refused, run, stop_on_signals
@@ -24,8 +25,10 @@ from services.redis_client import connect
 from services.redis_counters import RedisCounterStore
 from services.redis_rollbacks import note_rollback, rollbacks
 from services.settings import Settings, WrongSettings, load_settings
+from services.spans import Spans, open_spans
 from services.telemetry import Telemetry, configure_logs
 from services.topics import check_frames
+from services.watchdog import under_watch
 
 PART_STOP_S: Final = 6.0
 
@@ -36,15 +39,20 @@ def main() -> int:
     try:
         settings = load_settings()
         check_times(settings)
+        spans = open_spans(settings.tracing, "aggregator")
     except WrongSettings as error:
         sys.stderr.write(f"{error}\n")
         return Exit.WRONG_SETTINGS
     # Where they share a machine: all partitions wait for Redis, and the longer a call takes, so do its other clients.
     os.nice(settings.aggregator.niceness)
-    return run(lambda: _main(settings))
+    try:
+        return run(lambda: _main(settings, spans))
+    finally:
+        if spans is not None:
+            spans.close()
 
 
-async def _main(settings: Settings) -> int:
+async def _main(settings: Settings, spans: Spans | None) -> int:
     telemetry = Telemetry("aggregator")
     role = settings.aggregator
     health = HealthServer(telemetry, port=role.port, address_file=role.address_file)
@@ -58,19 +66,20 @@ async def _main(settings: Settings) -> int:
     retrying = Retrying(telemetry, health)
     known = 0
     try:
-        await retrying(lambda: check_server(client))
-        await check_frames(settings)
-        await retrying(lambda: check_partitions(client, settings.topics.frames_partitions))
-        known = await retrying(lambda: rollbacks(client))
-        telemetry.count("tidemark_redis_rollbacks_total", known)
-        store = RedisCounterStore(client, settings.topics.frames_partitions)
-        try:
-            await _work(settings, store, retrying, telemetry, health, stop)
-        except FrameHeld as held:
-            await stay_down(held, store, retrying, telemetry, health, stop)
-        except LostWrites:
-            await note_rollback(client, known)
-            raise
+        with under_watch(settings.watchdog, health, ask_kafka_and_redis(settings, GROUP)):
+            await retrying(lambda: check_server(client))
+            await check_frames(settings)
+            await retrying(lambda: check_partitions(client, settings.topics.frames_partitions))
+            known = await retrying(lambda: rollbacks(client))
+            telemetry.count("tidemark_redis_rollbacks_total", known)
+            store = RedisCounterStore(client, settings.topics.frames_partitions)
+            try:
+                await _work(settings, store, retrying, telemetry, health, spans, stop)
+            except FrameHeld as held:
+                await stay_down(held, store, retrying, telemetry, health, stop)
+            except LostWrites:
+                await note_rollback(client, known)
+                raise
     except (KafkaRefused, KafkaUnavailable) as error:
         raise Refused(str(error)) from error
     finally:
@@ -86,23 +95,25 @@ async def _work(
     retrying: Retrying,
     telemetry: Telemetry,
     health: HealthServer,
+    spans: Spans | None,
     stop: asyncio.Event,
 ) -> None:
     """Run the Faust worker until the stop, or until one of its parts fails."""
     probe = LogProbe(settings.kafka, settings.topics.frames)
     await probe.start()
-    owner = Owner(settings, store, probe, retrying, telemetry, health)
+    owner = Owner(settings, store, probe, retrying, telemetry, health, spans)
     app = build_app(settings, owner)
     parts = [_task(owner.watch_store()), _task(owner.watch_log()), _task(app.start()), _task(_crashed(app))]
     structlog.get_logger().info("started", group=GROUP, topic=settings.topics.frames)
     ended = _task(stop.wait())
     try:
-        while not ended.done():
-            # Faust's start returns when all is started; what else ends, ends the worker.
-            waiting = {ended, owner.failed, *(part for part in parts if not part.done())}
-            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for part in done:
-                part.result()
+        with health.working(owner.works):
+            while not ended.done():
+                # Faust's start returns when all is started; what else ends, ends the worker.
+                waiting = {ended, owner.failed, *(part for part in parts if not part.done())}
+                done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for part in done:
+                    part.result()
     finally:
         for task in (ended, *parts):
             task.cancel()

@@ -18,12 +18,14 @@ from yarl import URL
 
 from aggregator.faust_transport import PositioningTransport
 from aggregator.owner import Owner
+from services.group_members import AGGREGATOR_GROUP
 from services.identifiers import FrameOffset, PartitionId
-from services.kafka import ssl_context
+from services.kafka import client_name, ssl_context
 from services.kafka_connection import notice_hang_ups
 from services.settings import KafkaSettings, Settings, WrongSettings, write_duration
+from services.trace_context import Headers, read_traces
 
-GROUP = "tidemark-aggregator"
+GROUP = AGGREGATOR_GROUP
 
 
 def check_times(settings: Settings) -> None:
@@ -48,6 +50,8 @@ def build_app(settings: Settings, owner: Owner) -> faust.App:
     app = faust.App(
         GROUP,
         broker=brokers,
+        # By this name `tidemark lag` says who reads a partition.
+        broker_client_id=client_name(GROUP),
         broker_credentials=_credentials(kafka),
         loop=asyncio.get_running_loop(),
         autodiscover=False,
@@ -86,7 +90,11 @@ def build_app(settings: Settings, owner: Owner) -> faust.App:
         async for event in cast(Stream[bytes], stream).noack().events():
             message = event.message
             await owner.offer(
-                PartitionId(message.partition), FrameOffset(message.offset), message.value, partial(_ack, event)
+                PartitionId(message.partition),
+                FrameOffset(message.offset),
+                message.value,
+                partial(_ack, event),
+                read_traces(cast(Headers, message.headers)),
             )
 
     app.agent(frames, name="aggregator.feed", concurrency=1)(feed)

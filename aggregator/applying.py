@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from aggregator.branch import Keeping, Place
-from aggregator.dedup import Generation, periods_of, read_period
+from aggregator.dedup import periods_of
 from aggregator.errors import LostWrites
 from aggregator.folding import Fold, Folded
 from aggregator.frame_queue import FrameQueue, Waiting
@@ -18,6 +18,7 @@ from aggregator.lull import Lull
 from aggregator.retrying import Retrying
 from aggregator.run import Run, join
 from aggregator.run_metrics import note_events
+from aggregator.traced_runs import tell_traces
 from services.clock import monotonic_s, now_ms
 from services.counters import (
     NOTHING_APPLIED,
@@ -33,8 +34,10 @@ from services.counters import (
     WrongEpoch,
 )
 from services.crash_points import CrashPoints
+from services.dedup_index import Generation, read_period
 from services.identifiers import FrameOffset, PartitionId
 from services.keyspace import epoch_prefix, ids_key, slot_prefix
+from services.spans import Spans
 from services.telemetry import Telemetry
 
 PLAN_AGE_MAX_S: Final = 60.0
@@ -58,6 +61,7 @@ class Shared:
 
     Attributes:
         max_items: ids and cells that one script call may hold.
+        spans: None where none are wanted.
     """
 
     store: CounterStore
@@ -68,6 +72,7 @@ class Shared:
     telemetry: Telemetry
     crash_points: CrashPoints
     lull: Lull
+    spans: Spans | None = None
 
 
 class PartitionApplier:
@@ -90,6 +95,7 @@ class PartitionApplier:
         self._retrying = shared.retrying
         self._telemetry = shared.telemetry
         self._crash_points = shared.crash_points
+        self._spans = shared.spans
         self._knowledge.forget(slot_prefix(tag))
         self._view: _View | None = _View(state, {})
         # Frames that crashed a worker together are folded one by one, so that the one at fault is known.
@@ -120,6 +126,11 @@ class PartitionApplier:
     def trying(self) -> tuple[FrameOffset, FrameOffset]:
         """The first and the last frame that are being folded, or were when `run` raised."""
         return self._trying or (self.queue.expected, self.queue.expected)
+
+    @property
+    def holds_frames(self) -> bool:
+        """Whether frames have come that are not known to be applied."""
+        return bool(self._waiting) or self._in_flight is not None or not self.queue.is_empty
 
     async def _apply_next(self) -> None:
         """Send the next run. While it is on its way the one after it is folded, if a full call waits in the queue."""
@@ -211,7 +222,9 @@ class PartitionApplier:
             folded.learn()
             self._knowledge.make_room()
         reply = asyncio.create_task(self._apply(request))
-        self._in_flight = InFlight(frames=frames, request=request, folded=folded, state=view.state, reply=reply)
+        self._in_flight = InFlight(
+            frames=frames, request=request, folded=folded, state=view.state, reply=reply, sent_ms=now_ms()
+        )
         del self._waiting[: len(frames)]
 
     async def _apply(self, request: ApplyRequest) -> ApplyOutcome:
@@ -249,6 +262,7 @@ class PartitionApplier:
         self._telemetry.count("tidemark_frames_total", len(sent.frames), result="applied")
         if sent.folded is not None:
             note_events(self._telemetry, self._log, sent.folded, sent.request)
+            tell_traces(self._log, self._spans, self.partition, sent)
         for each in sent.frames:
             each.done()
         if any(each.frame.event_count for each in sent.frames):

@@ -22,44 +22,26 @@ from aggregator.known_ids import KnownIds
 from aggregator.renewals import Renewals
 from aggregator.rows import grouped
 from aggregator.run import Run
+from services.dedup_index import (
+    COPY_MS,
+    PERIOD_MS,
+    RANGES_MAX,
+    SET_TARGET,
+    Generation,
+    generation_key,
+    near_periods,
+    set_places,
+)
 from services.frames import Column
 from services.keyspace import ids_key
-from services.windows import DAY_MS
-
-PERIOD_MS: Final = 7 * DAY_MS
-COPY_MS: Final = DAY_MS
-"""Copies are recognized when their `time` is at most this far from the first one's."""
-
-SET_TARGET: Final = 400
-"""Mean size of a full set; with this mean, a set passes 512 in one of 10^7."""
 
 RANGES_MIN: Final = 16
 GROWTH: Final = 16
-RANGES_MAX: Final = 1 << 24
 
 Mask = npt.NDArray[np.bool_]
 
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """`ranges`: how many sets. `count`: identities in them."""
-
-    ranges: int
-    count: int
-
-    @property
-    def room(self) -> int:
-        return max(self.ranges * SET_TARGET - self.count, 0) if self.ranges < RANGES_MAX else 1 << 62
-
-
 Periods = Mapping[int, tuple[Generation, ...]]
 """Period -> its generations, () for a period without identities."""
-
-
-def read_period(fields: Mapping[bytes, bytes]) -> tuple[Generation, ...]:
-    """Return the generations that the hash of a period holds."""
-    rows = sorted((int(name), value.split(b":")) for name, value in fields.items())
-    return tuple(Generation(int(ranges), int(count)) for _, (ranges, count) in rows)
 
 
 def periods_of(run: Run) -> set[int]:
@@ -104,11 +86,6 @@ def lookup(
                 groups.append([f"{key}/{place}", *[texts[row] for row in rows.tolist()]])
                 asked.append(rows)
     return Lookup(groups, np.concatenate(asked) if asked else np.zeros(0, dtype=np.int64), known)
-
-
-def generation_key(prefix: str, period: int, number: int) -> str:
-    """Return what the keys of a generation's sets begin with."""
-    return f"{ids_key(prefix, period)}/{number}"
 
 
 def copies(run: Run, found: Lookup, members: Sequence[int]) -> Mask:
@@ -235,8 +212,7 @@ def sets_of(identity: Column, events: Column, ranges: int) -> tuple[Column, list
         identity: all identities.
         events: places in it.
     """
-    top = identity[events].astype(np.uint64) >> np.uint64(40)
-    places = (top * np.uint64(ranges) >> np.uint64(24)).astype(np.int64)
+    places = set_places(identity[events], ranges)
     of_set = grouped(places)
     bounds, ordered = [*of_set.starts.tolist(), len(events)], events[of_set.order]
     return places[of_set.first], [ordered[begin:end] for begin, end in pairwise(bounds)]
@@ -247,16 +223,11 @@ def _twins(run: Run, rows: Column, copied: Mask) -> Iterator[tuple[int, bool]]:
     counted: dict[int, set[int]] = {}
     identities, times = run.identity[rows].tolist(), run.time_ms[rows].tolist()
     for row, identity, time_ms in zip(rows.tolist(), identities, times, strict=True):
-        period, into = divmod(time_ms, PERIOD_MS)
-        near = {period}
-        if into <= COPY_MS:
-            near.add(period - 1)
-        if into >= PERIOD_MS - COPY_MS:
-            near.add(period + 1)
+        near = near_periods(time_ms)
         earlier = counted.setdefault(identity, set())
         known = bool(earlier & near)
         if not known and not copied[row]:
-            earlier.add(period)
+            earlier.add(time_ms // PERIOD_MS)
         yield row, known
 
 

@@ -13,13 +13,15 @@ import numpy as np
 
 from aggregator.branch import Branch, Place
 from aggregator.cells import expiry_s
-from aggregator.dedup import Additions, Generation, Growth, Mask, Periods, additions, copies, lookup
+from aggregator.dedup import Additions, Growth, Mask, Periods, additions, copies, lookup
 from aggregator.directory import DirectoryFold
 from aggregator.ledger import places_of, rows_of, tally
 from aggregator.members import Index, members
 from aggregator.run import Run
 from aggregator.stored_cells import Hash, Writes, all_known
 from services.counters import ApplyRequest, ReadRequest, ReadResult
+from services.dedup_index import Generation
+from services.frames import Column
 from services.identifiers import Epoch
 from services.keyspace import escape
 from services.windows import Window
@@ -37,6 +39,7 @@ class Folded:
         periods: the periods of the dedup index that change, as they are afterwards.
         events: of usage.
         counted, duplicates, redelivered: events, of usage and of the directory.
+        counted_broker_ms: of each usage event that is counted.
         oldest_duplicate_s: largest age of a usage event that is a duplicate, from its `time` to its broker time; None
             without any.
         saturated: counters that reached their limit.
@@ -51,6 +54,7 @@ class Folded:
     counted: int
     duplicates: int
     redelivered: int
+    counted_broker_ms: Column
     oldest_duplicate_s: float | None
     saturated: int
     changed: Sequence[Hash]
@@ -151,6 +155,7 @@ class Fold:
             counted=int(np.count_nonzero(~unchanged)),
             duplicates=int(np.count_nonzero(unchanged)) - redelivered,
             redelivered=redelivered,
+            counted_broker_ms=self._run.broker_ms[live],
             oldest_duplicate_s=_oldest_s(self._run, copied & ~self._run.redelivered),
             saturated=writes.saturated,
             changed=writes.changed,

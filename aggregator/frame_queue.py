@@ -5,7 +5,7 @@ The more frames wait, the more are folded together; when caught up each is hande
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +16,7 @@ from services.clock import now_ms
 from services.frames import Frame, WrongFrame, decode_frame
 from services.identifiers import FrameOffset, PartitionId
 from services.lifecycle import Refused
+from services.trace_context import CarriedTrace
 
 QUEUE_FRAMES: Final = 64
 QUEUE_CALLS: Final = 2
@@ -33,11 +34,12 @@ _FIRST_GUESS_ITEMS: Final = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A frame in the queue. `done` is called when it is applied."""
+    """A frame in the queue. `done` is called when it is applied; `traces` are those that its record carries."""
 
     offset: FrameOffset
     frame: Frame
     done: Callable[[], object]
+    traces: Sequence[CarriedTrace] = ()
 
 
 class FrameQueue:
@@ -72,7 +74,17 @@ class FrameQueue:
         """Whether as many frames wait as go together."""
         return self._calls() >= 1
 
-    async def offer(self, offset: FrameOffset, value: bytes | None, done: Callable[[], object]) -> None:
+    @property
+    def is_empty(self) -> bool:
+        return not self._queue
+
+    async def offer(
+        self,
+        offset: FrameOffset,
+        value: bytes | None,
+        done: Callable[[], object],
+        traces: Sequence[CarriedTrace] = (),
+    ) -> None:
         """Take over the next frame of the log; waits while the queue is full.
 
         A frame that was offered before is done at once; one that waits when the partition is released is dropped, and
@@ -101,7 +113,7 @@ class FrameQueue:
             if self._released:
                 return
             self._hurried = False
-            self._queue.append(Waiting(offset, frame, done))
+            self._queue.append(Waiting(offset, frame, done, traces))
             self._lull.frame_came()
             self.expected = FrameOffset(offset + 1)
             self._changed.notify_all()

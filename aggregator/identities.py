@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aggregator.dedup import Generation, generation_key, sets_of
+from aggregator.dedup import sets_of
+from services.dedup_index import Generation, generation_key
 from services.frames import Column
 
 

@@ -7,11 +7,11 @@ from typing import Final
 import numpy as np
 
 from aggregator.both_sides import SOON_S, BothSides
-from aggregator.dedup import PERIOD_MS, Generation, read_period
 from aggregator.identities import Sought
 from aggregator.shadow_store import PacedStore, taken_over
 from services.clock import now_ms
 from services.counters import ReadRequest
+from services.dedup_index import PERIOD_MS, Generation, read_period
 from services.frames import Column
 from services.keyspace import ids_key
 from services.verification import Difference, Part, Verification

@@ -21,6 +21,7 @@ class InFlight:
         folded: None for a run that holds nothing but positions.
         state: of the partition once it is applied.
         reply: what becomes of it.
+        sent_ms: when it was sent.
     """
 
     frames: Sequence[Waiting]
@@ -28,6 +29,7 @@ class InFlight:
     folded: Folded | None
     state: PartitionState
     reply: asyncio.Task[ApplyOutcome]
+    sent_ms: int
 
     def leaves_alone(self, request: ReadRequest) -> bool:
         """Return whether a read finds the same before and after this run: it asks for other hashes only."""

@@ -16,6 +16,7 @@ from services.counters import PartitionState
 from services.frames import WrongFrame, decode_frame, digest
 from services.identifiers import FrameId, FrameOffset, PartitionId
 from services.kafka import KafkaUnavailable, make_consumer, translated
+from services.kafka_connection import why_deaf
 from services.lifecycle import Refused
 from services.settings import KafkaSettings
 
@@ -39,7 +40,14 @@ class LogProbe:
         await self._consumer.stop()
 
     async def bounds(self, partitions: Iterable[PartitionId]) -> dict[PartitionId, tuple[int, int]]:
-        """Return each partition's first offset and end offset (of the next frame)."""
+        """Return each partition's first offset and end offset (of the next frame).
+
+        Raises:
+            Refused: the client would never hear of a new leader.
+            KafkaUnavailable: Kafka does not answer.
+        """
+        if (cause := why_deaf(self._consumer._client)) is not None:
+            raise Refused(f"the Kafka client no longer follows the cluster: {cause!r}") from cause
         asked = {partition: TopicPartition(self._topic, partition) for partition in partitions}
         with translated("reading the bounds of the frames' log"):
             begins = await self._consumer.beginning_offsets(list(asked.values()))

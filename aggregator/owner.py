@@ -29,7 +29,10 @@ from services.kafka import KafkaRefused, KafkaUnavailable
 from services.keyspace import tags
 from services.lifecycle import Refused
 from services.settings import Settings
+from services.spans import Spans
+from services.stuck import Doing, Work
 from services.telemetry import Telemetry
+from services.trace_context import CarriedTrace
 
 CANCEL_AGAIN_S: Final = 0.1
 
@@ -49,6 +52,7 @@ class Owner:
         retrying: Retrying,
         telemetry: Telemetry,
         health: HealthServer,
+        spans: Spans | None = None,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -68,10 +72,14 @@ class Owner:
             telemetry=telemetry,
             crash_points=CrashPoints(settings.testing.crash_point),
             lull=Lull(),
+            spans=spans,
         )
         self._appliers: dict[PartitionId, PartitionApplier] = {}
         self._tasks: dict[PartitionId, asyncio.Task[None]] = {}
         self._latest: dict[PartitionId, FrameOffset] = {}
+        self._held: dict[PartitionId, FrameOffset] = {}
+        self._ends: dict[PartitionId, int] = {}
+        self._doing = Doing()
         self._assigning = asyncio.Lock()
         self._counting: set[asyncio.Task[BaseException]] = set()
         self._log = structlog.get_logger()
@@ -85,7 +93,8 @@ class Owner:
         """
         # Faust asks twice at once now and then: as it takes an assignment up, and when it fetches meanwhile.
         async with self._assigning:
-            return await self._assign(sorted(partitions))
+            with self._doing("an assignment"):
+                return await self._assign(sorted(partitions))
 
     async def _assign(self, wanted: Sequence[PartitionId]) -> dict[PartitionId, FrameOffset]:
         try:
@@ -114,7 +123,12 @@ class Owner:
             await applier.queue.release()
 
     async def offer(
-        self, partition: PartitionId, offset: FrameOffset, value: bytes | None, done: Callable[[], object]
+        self,
+        partition: PartitionId,
+        offset: FrameOffset,
+        value: bytes | None,
+        done: Callable[[], object],
+        traces: Sequence[CarriedTrace] = (),
     ) -> None:
         """Take the next frame of a partition; one that is not assigned now, or comes after a failure, is dropped."""
         applier = self._appliers.get(partition)
@@ -125,7 +139,7 @@ class Owner:
                 # Kafka took the position back: the log ended before it, and may be another one by now.
                 await self._asking_log(lambda: self._check_log([partition]))
             self._latest[partition] = offset
-            await applier.queue.offer(offset, value, done)
+            await applier.queue.offer(offset, value, done, traces)
         except LostWrites as error:
             self.fail(await self._why_missing(partition, applier, error))
         except (Refused, KafkaRefused, KafkaUnavailable) as error:
@@ -137,7 +151,8 @@ class Owner:
             await asyncio.sleep(self._settings.aggregator.check_interval)
             for partition, applier in list(self._appliers.items()):
                 acknowledged = applier.acknowledged
-                state = await self._retrying(lambda at=partition: self._store.state(at))  # type: ignore[misc]
+                with self._doing("a look at Redis"):
+                    state = await self._retrying(lambda at=partition: self._store.state(at))  # type: ignore[misc]
                 if state is None or (
                     state.epoch == acknowledged.epoch and state.applied_offset < acknowledged.applied_offset
                 ):
@@ -147,12 +162,13 @@ class Owner:
                         f"partition {partition}: Redis holds {held}, but acknowledged frames up to"
                         f" {acknowledged.applied_offset}: it lost writes; restarting applies them again from the log"
                     )
+                self._held[partition] = state.applied_offset
 
     async def watch_log(self) -> None:
         """Every few seconds, look whether the last applied frames still stand in the log; for ever."""
         while True:
             await asyncio.sleep(self._settings.aggregator.frame_check_interval)
-            with suppress(KafkaUnavailable):
+            with suppress(KafkaUnavailable), self._doing("a look at the log of frames"):
                 await self._asking_log.once(lambda: self._check_log(list(self._appliers)))
 
     def fail(self, error: BaseException) -> None:
@@ -162,9 +178,30 @@ class Owner:
     def owned(self) -> Mapping[PartitionId, PartitionState]:
         return {partition: applier.acknowledged for partition, applier in self._appliers.items()}
 
+    def works(self) -> dict[str, Work]:
+        """Return how the work stands, for the watchdog."""
+        return self._doing.works() | {
+            f"partition {partition} of {self._settings.topics.frames}": self._work_of(applier)
+            for partition, applier in self._appliers.items()
+        }
+
+    def _work_of(self, applier: PartitionApplier) -> Work:
+        """Return how a partition stands: frames wait that came, or that stand in the log and should have come.
+
+        Another worker may own it by now: what is applied is what Redis held at the last look, if that is more.
+        """
+        partition = applier.partition
+        applied = max(
+            applier.acknowledged.applied_offset, self._held.get(partition, applier.acknowledged.applied_offset)
+        )
+        waits = applier.holds_frames or self._ends.get(partition, 0) > applied + 1
+        return Work(waits=waits, mark=(id(applier), applied))
+
     async def _check_log(self, partitions: Iterable[PartitionId]) -> None:
         owned = {at: self._appliers[at].acknowledged for at in partitions if at in self._appliers}
-        await self._check(owned, await self._probe.bounds(owned))
+        bounds = await self._probe.bounds(owned)
+        self._ends.update({partition: end for partition, (_, end) in bounds.items()})
+        await self._check(owned, bounds)
 
     async def _check(
         self, states: Mapping[PartitionId, PartitionState], bounds: Mapping[PartitionId, tuple[int, int]]

@@ -13,7 +13,6 @@ from typing import Final, TypeVar
 
 from aggregator.applying import Shared
 from aggregator.branch import Keeping, keeping_of
-from aggregator.dedup import COPY_MS
 from aggregator.key_scans import KeyScans
 from aggregator.known import Knowledge
 from aggregator.log_probe import LogProbe
@@ -25,6 +24,7 @@ from aggregator.shadow_store import LEASE_S, PacedStore, ShadowStore, taken_over
 from services.clock import monotonic_s
 from services.counters import NOTHING_APPLIED, CounterStore, PartitionState, StoreRefused, StoreUnavailable
 from services.crash_points import CrashPoints
+from services.dedup_index import COPY_MS
 from services.health import HealthServer
 from services.identifiers import Epoch, FrameOffset, PartitionId
 from services.identity import fingerprint

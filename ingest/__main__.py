@@ -9,15 +9,25 @@ import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
-from ingest.header_names import accept_any_header_name
 from ingest.lean_records import read_lean_records
 from ingest.worker import GROUP, IngestWorker
+from services.dependencies import ask_kafka
 from services.health import HealthServer, keep_beating
-from services.kafka import KafkaRefused, KafkaUnavailable, abandon_producer, make_consumer, make_producer, translated
+from services.kafka import (
+    KafkaRefused,
+    KafkaUnavailable,
+    abandon_producer,
+    client_name,
+    make_consumer,
+    make_producer,
+    translated,
+)
+from services.kafka_header_names import accept_any_header_name
 from services.lifecycle import Exit, Refused, run, stop_on_signals
 from services.settings import Settings, WrongSettings, load_settings
 from services.telemetry import Telemetry, configure_logs
 from services.topics import check_frames
+from services.watchdog import under_watch
 
 FETCH_MIN_BYTES: Final = 2 * 1024 * 1024
 """Some thousands of events: enough for large frames, so that the broker need not wait for more."""
@@ -43,8 +53,11 @@ async def _main(settings: Settings) -> int:
     beating = asyncio.create_task(keep_beating(health))
     health.start()
     try:
-        await check_frames(settings)
-        await _work(settings, telemetry, health, stop)
+        with under_watch(
+            settings.watchdog, health, ask_kafka(settings, GROUP), believed_s=settings.ingest.delivery_timeout
+        ):
+            await check_frames(settings)
+            await _work(settings, telemetry, health, stop)
     except (KafkaRefused, KafkaUnavailable) as error:
         raise Refused(str(error)) from error
     finally:
@@ -80,6 +93,8 @@ def _consumer(settings: Settings) -> AIOKafkaConsumer:
         settings.topics.events,
         settings.topics.directory,
         group_id=GROUP,
+        # By this name `tidemark lag` says who reads a partition.
+        client_id=client_name(GROUP),
         partition_assignment_strategy=(RangePartitionAssignor,),
         session_timeout_ms=session_ms,
         heartbeat_interval_ms=min(3000, session_ms // 3),

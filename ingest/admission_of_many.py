@@ -52,6 +52,7 @@ class AdmittedMany:
         texts: of the events; `names` are their ids.
         time_ms: (events,) their `time` in milliseconds since the epoch, rounded down.
         rejected: place -> why, of every other record.
+        headed: places of the records that have headers.
     """
 
     rows: Column
@@ -59,6 +60,7 @@ class AdmittedMany:
     texts: Texts
     time_ms: Column
     rejected: dict[int, Rejected]
+    headed: Sequence[int]
 
 
 class AdmissionOfMany:
@@ -74,7 +76,11 @@ class AdmissionOfMany:
             broker_ms: (records,) their broker timestamps.
         """
         values = [record.value or b"" for record in records]
+        headed: Sequence[int] = ()
         events, doubtful = self._decode(values)
+        if any(map(_headers, records)):
+            headed = [at for at, record in enumerate(records) if record.headers]
+            doubtful |= {at for at in headed if is_binary_mode(records[at].headers)}
         times_ms = np.zeros(len(records), dtype=np.int64)
         # One that could not be decoded is stood in for by one that could, so that the lists below stay whole.
         stand_in = next((event for event in events if event is not None), None)
@@ -83,12 +89,9 @@ class AdmissionOfMany:
             texts = _texts(whole)
             doubtful |= self._suspect(values, whole, doubtful)
             doubtful |= self._strange(texts) | self._far(whole, broker_ms, times_ms)
-            if any(map(_headers, records)):
-                doubtful |= {at for at, record in enumerate(records) if is_binary_mode(record.headers)}
             if not doubtful:
-                return AdmittedMany(
-                    rows=np.arange(len(records)), events=whole, texts=texts, time_ms=times_ms, rejected={}
-                )
+                rows = np.arange(len(records))
+                return AdmittedMany(rows=rows, events=whole, texts=texts, time_ms=times_ms, rejected={}, headed=headed)
         rejected: dict[int, Rejected] = {}
         for at in sorted(doubtful):
             outcome = self._one.admit(records[at].value, int(broker_ms[at]), records[at].headers)
@@ -99,7 +102,7 @@ class AdmissionOfMany:
         rows = np.delete(np.arange(len(records)), list(rejected))
         admitted = [event for at in rows.tolist() if (event := events[at]) is not None]
         return AdmittedMany(
-            rows=rows, events=admitted, texts=_texts(admitted), time_ms=times_ms[rows], rejected=rejected
+            rows=rows, events=admitted, texts=_texts(admitted), time_ms=times_ms[rows], rejected=rejected, headed=headed
         )
 
     def _decode(self, values: Sequence[bytes]) -> tuple[list[ReceivedEvent | None], set[int]]:

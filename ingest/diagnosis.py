@@ -36,7 +36,7 @@ from services.events import (
     text_names,
 )
 from services.metrics_contract import AMOUNT_MAX, PRODUCTS, Product
-from services.record_object import RecordFault, read_object, read_value
+from services.record_object import RecordFault, read_object
 from services.strict_json import Members, lone_surrogate
 
 FIELD_CHARACTERS_MAX: Final = 200
@@ -61,15 +61,6 @@ def diagnose(value: bytes | None, rules: AdmissionRules, broker_ms: int) -> Reje
         _check_data(event, product, rules)
         _check(lone_surrogate(event), Reason.WRONG_TYPE)
         _check_age(time_ms, broker_ms, rules)
-    except RecordFault as fault:
-        return _rejected(fault)
-    return None
-
-
-def record_fault(value: bytes | None, rules: AdmissionRules) -> Rejected | None:
-    """Return the fault of the first group (the record itself), or None when it holds one JSON value."""
-    try:
-        read_value(value, rules.max_bytes)
     except RecordFault as fault:
         return _rejected(fault)
     return None

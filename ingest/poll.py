@@ -26,12 +26,16 @@ from services.frames import COUNTER_COLUMNS, EVENT_COLUMNS, REJECTED_COLUMNS, Co
 from services.identifiers import PartitionId
 from services.keyspace import partition_of, partition_of_unit, unit_of
 from services.metrics_contract import PRODUCTS
+from services.trace_context import TraceContext, sampled_trace_of
 
 STRINGS_MAX: Final = 200_000
 """Distinct strings remembered from poll to poll; beyond it a worker begins anew."""
 
 CHUNK: Final = 500
 """Records that are taken through all steps together: what they are made into stays in the processor's cache."""
+
+CHUNK_TRACES: Final = 50
+"""Sampled traces that are looked for in a chunk: few of them go on with a frame, and each takes a microsecond."""
 
 Table = npt.NDArray[np.int64]
 """One row a column."""
@@ -96,6 +100,7 @@ class Poll:
         letters: the rejected records themselves.
         directory: the accepted directory events, in the order of source and offset.
         directory_partitions: the frames partition of each of them.
+        traces: row of an event -> the place in a sampled trace that it came from.
     """
 
     sources: Sequence[Source]
@@ -106,6 +111,7 @@ class Poll:
     letters: Sequence[RejectedRecord]
     directory: Sequence[DirectoryRow]
     directory_partitions: Column
+    traces: Mapping[int, TraceContext]
 
 
 class Collector:
@@ -154,6 +160,7 @@ class Collector:
                 ],
                 dtype=np.int64,
             ),
+            traces=gathering.traces,
         )
 
     def _partitions_of(self, organizations: Column, strings: Sequence[str]) -> Column:
@@ -179,6 +186,8 @@ class Gathering:
         self._tables: list[Table] = []
         self.letters: list[RejectedRecord] = []
         self.directory: list[DirectoryRow] = []
+        self.traces: dict[int, TraceContext] = {}
+        self._events = 0
 
     def collect(self, source: int, records: Sequence[Record]) -> tuple[Column, Column]:
         """Check the records of one source partition, in order; return the offsets and broker times of all of them."""
@@ -191,6 +200,9 @@ class Gathering:
             if admitted.events:
                 rows = start + admitted.rows
                 self._tables.append(self._table(admitted, source, offsets[rows], times[rows]))
+                if admitted.headed:
+                    self._note_traces(records[chunk], admitted)
+                self._events += len(admitted.events)
         return offsets, times
 
     def collect_directory(self, source: int, records: Sequence[Record]) -> tuple[Column, Column]:
@@ -204,6 +216,15 @@ class Gathering:
                     directory_row(outcome, source=source, offset=record.offset, broker_ms=record.timestamp)
                 )
         return _offsets_and_times(records)
+
+    def _note_traces(self, records: Sequence[Record], admitted: AdmittedMany) -> None:
+        headed, left = set(admitted.headed), CHUNK_TRACES
+        for row, at in enumerate(admitted.rows.tolist(), start=self._events):
+            if at in headed and (trace := sampled_trace_of(records[at].headers)) is not None:
+                self.traces[row] = trace
+                left -= 1
+                if not left:
+                    return
 
     def _reject(self, source: int, record: Record, why: Rejected) -> None:
         self.letters.append(RejectedRecord(source=source, record=record, reason=why.reason, field=why.field))

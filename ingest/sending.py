@@ -21,6 +21,7 @@ from services.identifiers import PartitionId
 from services.kafka import KafkaRefused, KafkaUnavailable, compressing_batch, translated
 from services.settings import Settings
 from services.telemetry import Telemetry
+from services.trace_context import TRACES, CarriedTrace, write_traces
 
 LETTER_BYTES: Final = 2_000_000
 """Largest dead letter that is kept as it is; a larger one came compressed, and is kept compressed."""
@@ -37,6 +38,8 @@ class Packed:
     Attributes:
         letters: its dead letters.
         frames: each partition's frames, in order.
+        traces: which traces a partition's events came from. They go with its last frame: once that is applied, so are
+            the others.
         events: accepted events.
         positions: what to commit once all is acknowledged.
     """
@@ -44,6 +47,7 @@ class Packed:
     letters: Sequence[RejectedRecord]
     sources: Sequence[Source]
     frames: Mapping[PartitionId, Sequence[bytes]]
+    traces: Mapping[PartitionId, Sequence[CarriedTrace]]
     events: int
     positions: Mapping[TopicPartition, int]
 
@@ -62,6 +66,9 @@ class Sender:
         self._limit_s = settings.ingest.delivery_timeout
         self._producer = producer
         self._telemetry = telemetry
+        # From 0 on, for a rate does not see the value that a series begins with.
+        for result in ("accepted", "dead_lettered"):
+            telemetry.count("tidemark_events_total", 0, result=result)
         self._crash_points = crash_points
 
     async def send(self, packed: Packed) -> None:
@@ -126,10 +133,14 @@ class Sender:
         await (await self._producer.send_batch(batch, self._topics.dead_letters, partition=partition))
 
     async def _send_frames(self, partition: PartitionId, frames: Sequence[bytes], packed: Packed) -> None:
+        traces = packed.traces.get(partition)
         for frame in frames:
             self._telemetry.observe("tidemark_frame_bytes", len(frame))
+            headers = [(TRACES, write_traces(traces))] if traces and frame is frames[-1] else None
             async with self._acknowledged(f"sending a frame to partition {partition} of {self._topics.frames}"):
-                await self._producer.send_and_wait(self._topics.frames, value=frame, partition=partition)
+                await self._producer.send_and_wait(
+                    self._topics.frames, value=frame, partition=partition, headers=headers
+                )
             if packed.events:
                 self._crash_points.visit("ingest.after_some_frames")
 

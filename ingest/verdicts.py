@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from services.dead_letters import Reason
 from services.events import ReceivedEvent
+from services.settings import EventSettings
 
 
 class Admitted(NamedTuple):
@@ -51,6 +52,15 @@ class AdmissionRules:
     max_bytes: int
     max_age_ms: int | None
     max_ahead_ms: int
+
+    @classmethod
+    def of(cls, events: EventSettings) -> "AdmissionRules":
+        return cls(
+            ignore_unknown=events.unknown_fields == "ignore",
+            max_bytes=events.max_bytes,
+            max_age_ms=None if events.max_age is None else round(events.max_age * 1000),
+            max_ahead_ms=round(events.max_ahead * 1000),
+        )
 
     def age_fault(self, time_ms: int, broker_ms: int) -> Reason | None:
         """Return why a time does not go with its record's broker time, or None."""

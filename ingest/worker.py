@@ -21,19 +21,22 @@ from ingest.directory_admission import DirectoryAdmission
 from ingest.packing import Packer, PackingLimits, home_of
 from ingest.poll import Collector, Poll, Source
 from ingest.sending import Packed, Sender
+from ingest.traces import carried_by_partition
 from ingest.verdicts import AdmissionRules
 from services.clock import monotonic_s, now_ms
 from services.crash_points import CrashPoints
 from services.frames import Column
+from services.group_members import INGEST_GROUP
 from services.health import HealthServer
 from services.identifiers import PartitionId
 from services.identity import fingerprint, identity_hasher
 from services.kafka import KafkaRefused, KafkaUnavailable, translated
 from services.kafka_connection import why_deaf
 from services.settings import Settings
+from services.stuck import Work
 from services.telemetry import Telemetry
 
-GROUP: Final = "tidemark-ingest"
+GROUP: Final = INGEST_GROUP
 
 
 class IngestWorker:
@@ -62,12 +65,7 @@ class IngestWorker:
         self._health = health
         self._log = structlog.get_logger()
         events, secret = settings.events, settings.events.identity_secret.get_secret_value()
-        rules = AdmissionRules(
-            ignore_unknown=events.unknown_fields == "ignore",
-            max_bytes=events.max_bytes,
-            max_age_ms=None if events.max_age is None else round(events.max_age * 1000),
-            max_ahead_ms=round(events.max_ahead * 1000),
-        )
+        rules = AdmissionRules.of(events)
         self._collector = Collector(
             Admission(rules), DirectoryAdmission(rules), identity_hasher(secret), self._topics.frames_partitions
         )
@@ -85,6 +83,7 @@ class IngestWorker:
         self._begun: dict[TopicPartition, int] = {}
         self._sent_at_s = dict.fromkeys(map(PartitionId, range(self._topics.frames_partitions)), 0.0)
         self._committed: dict[TopicPartition, int] = {}
+        self._polls = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; returns when all that was read is acknowledged and committed.
@@ -92,9 +91,18 @@ class IngestWorker:
         Raises:
             KafkaRefused, KafkaUnavailable: something was not acknowledged.
         """
+        with self._health.working(self.works):
+            await self._run(stop)
+
+    def works(self) -> Mapping[str, Work]:
+        """Return how the work stands: each poll is to be read, sent and committed, be it empty."""
+        return {"a poll": Work(waits=True, mark=self._polls)}
+
+    async def _run(self, stop: asyncio.Event) -> None:
         sending: asyncio.Task[None] | None = None
         try:
             while not stop.is_set():
+                self._polls += 1
                 began = monotonic_s()
                 packed = await self._read()
                 if sending is not None:
@@ -158,6 +166,7 @@ class IngestWorker:
         expected = self._begun.get(tp)
         if expected is None:
             expected = await self._consumer.committed(tp)
+            self._telemetry.count("tidemark_lost_records_total", 0, topic=tp.topic, partition=tp.partition)
         if expected is None or first_offset <= expected:
             return
         begin = (await self._consumer.beginning_offsets([tp]))[tp]
@@ -231,6 +240,7 @@ class IngestWorker:
             letters=poll.letters,
             sources=poll.sources,
             frames=frames,
+            traces=carried_by_partition(poll),
             events=len(poll.partitions) + len(poll.directory),
             positions=positions,
         )
@@ -260,11 +270,16 @@ class IngestWorker:
             if not isinstance(error.__cause__, CommitFailedError):
                 raise
             # A rebalance came between: the next owner reads these records again, and they are known.
-            self._log.warning("commit_refused", error=str(error))
+            self._log.warning("commit_refused", error=str(error), positions=_named(mine))
         except IllegalStateError as error:
-            self._log.warning("commit_refused", error=str(error))
+            self._log.warning("commit_refused", error=str(error), positions=_named(mine))
         else:
             self._committed.update(mine)
+
+
+def _named(positions: Mapping[TopicPartition, int]) -> list[dict[str, str | int]]:
+    """Return positions as a log line has them."""
+    return [{"topic": tp.topic, "partition": tp.partition, "offset": at} for tp, at in positions.items()]
 
 
 async def _until(stop: asyncio.Event, seconds: float) -> None:

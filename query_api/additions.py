@@ -145,6 +145,12 @@ _ROWS: Final[tuple[_Row, ...]] = (
         "notes, section 3",
         "A usage block has the products of the later contract.",
     ),
+    (
+        ("schema UsageBlock",),
+        ("member complete",),
+        "design.md, section 8",
+        "A usage block says whether it is complete, but for events that are later than expected.",
+    ),
     (_PAGED, ("parameter limit: maximum 1000",), "A01", "A page has at most 1000 rows, for which a limit of 0 asks."),
     (
         ("GET /api/v1/instance/permissions",),

@@ -3,8 +3,12 @@
 The state of a slot names, for each month, the last frame that holds an event of it (`services.counters`). While that
 stays, so do all counters and bitmaps of the month, and so does what was made of them. A dashboard that asks for a year
 over and over costs one month's reading, that of the month which goes on.
+
+Whether a block is complete changes with time alone. It is part of what is remembered, and of the tag of the answer: a
+client that holds a block as not complete must not be told that nothing changed.
 """
 
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -35,10 +39,11 @@ class Span(NamedTuple):
 
 
 class Revision(NamedTuple):
-    """What the blocks of a span are a function of, beside their scope."""
+    """What the blocks of a span are a function of, beside their scope; `complete` as `complete_blocks`."""
 
     epoch: Epoch
     frames: tuple[FrameId, ...]
+    complete: int | None
 
 
 @lru_cache(maxsize=RANGES_REMEMBERED)
@@ -47,23 +52,35 @@ def spans_of(blocks: tuple[PlannedBlock, ...]) -> tuple[Span, ...]:
     return tuple(Span(months, tuple(of_months)) for months, of_months in groupby(blocks, _months_of))
 
 
-def revision_of(state: PartitionState | None, span: Span) -> Revision | None:
+def complete_blocks(span: Span, until_ms: int | None) -> int | None:
+    """Return how many of a span's blocks end at or before an instant; None where that is unknown."""
+    if until_ms is None or span.blocks[-1].end_ms <= until_ms:
+        return None if until_ms is None else len(span.blocks)
+    return bisect_right(span.blocks, until_ms, key=_end_ms)
+
+
+def revision_of(state: PartitionState | None, span: Span, complete_until_ms: int | None) -> Revision | None:
     """Return the revision of a span's blocks, None where a month of it has no event: there is little to read."""
     if state is None:
         return None
     frames = tuple(state.months[month] for month in span.months if month in state.months)
-    return Revision(state.epoch, frames) if len(frames) == len(span.months) else None
+    if len(frames) != len(span.months):
+        return None
+    return Revision(state.epoch, frames, complete_blocks(span, complete_until_ms))
 
 
-def make_blocks(spans: Sequence[Span], raw: Sequence[RawBlock]) -> Iterator[bytes]:
+def make_blocks(spans: Sequence[Span], raw: Sequence[RawBlock], complete_until_ms: int | None) -> Iterator[bytes]:
     """Yield the JSON objects of each span's blocks, commas between them.
 
     Args:
         raw: of all the spans' blocks, one after the other.
+        complete_until_ms: blocks that end at or before it are complete; None where that is unknown.
     """
     if not spans:
         return
-    members = iter(usage_blocks([block for span in spans for block in span.blocks], block_cells(raw)))
+    blocks = [block for span in spans for block in span.blocks]
+    complete = [None if complete_until_ms is None else block.end_ms <= complete_until_ms for block in blocks]
+    members = iter(usage_blocks(blocks, block_cells(raw), complete))
     for span in spans:
         yield _encoder.encode(list(islice(members, len(span.blocks))))[1:-1]
 
@@ -96,6 +113,10 @@ class FinishedBlocks:
 
     def _drop(self, held: tuple[Revision, bytes] | None) -> None:
         self._bytes -= 0 if held is None else len(held[1])
+
+
+def _end_ms(block: PlannedBlock) -> int:
+    return block.end_ms
 
 
 def _months_of(block: PlannedBlock) -> range:

@@ -6,7 +6,7 @@ from typing import Final
 
 from query_api.cells import WantedActives, WantedCells
 from query_api.dated import Dated, oldest
-from query_api.finished_blocks import FinishedBlocks, Span, make_blocks, revision_of, spans_of
+from query_api.finished_blocks import FinishedBlocks, Revision, Span, make_blocks, revision_of, spans_of
 from query_api.ranges import AskedRange, Kept, kept_at, plan_blocks
 from query_api.slots import SlotReader
 from query_api.utilization import asked_months, block_of_month
@@ -46,6 +46,7 @@ class UsageReader:
         self._events = events
         self._now_ms = now_ms
         self._finished = FinishedBlocks()
+        self._late_ms = round(events.lateness_allowance * 1000)
 
     async def usage(self, scope: Scope, asked: AskedRange) -> ScopeUsage:
         """Return the usage of a scope.
@@ -70,7 +71,7 @@ class UsageReader:
         self, guess: PartitionState | None, partition: PartitionId, scope: Scope, spans: Sequence[Span]
     ) -> ScopeUsage | None:
         """Return the usage, None when blocks that were left out of the reading are not as the guess says."""
-        guessed = [revision_of(guess, span) for span in spans]
+        guessed = self._revisions(guess, spans)
         found = [self._finished.find(scope, span, at) for span, at in zip(spans, guessed, strict=True)]
         missing = [span for span, json in zip(spans, found, strict=True) if json is None]
         wanted = WantedCells(scope, [block for span in missing for block in span.blocks])
@@ -78,15 +79,24 @@ class UsageReader:
         raw = None if result.state is None else wanted.blocks(result)
         if raw is None:
             raise UnknownScope
-        revisions = [revision_of(result.state, span) for span in spans]
+        revisions = self._revisions(result.state, spans)
         if any(json and now != then for json, now, then in zip(found, revisions, guessed, strict=True)):
             return None
-        made = make_blocks(missing, raw)
+        made = make_blocks(missing, raw, self._complete_until_ms(result.state))
         for at, json in enumerate(found):
             if json is None:
                 found[at] = self._finished.remember(scope, spans[at], revisions[at], next(made))
         blocks = b"[%b]" % b",".join(filter(None, found))
         return ScopeUsage(blocks=blocks, as_of_ms=as_of_ms(result.state, self._topics.events))
+
+    def _revisions(self, state: PartitionState | None, spans: Sequence[Span]) -> list[Revision | None]:
+        until_ms = self._complete_until_ms(state)
+        return [revision_of(state, span, until_ms) for span in spans]
+
+    def _complete_until_ms(self, state: PartitionState | None) -> int | None:
+        """Return the instant up to which blocks are complete: asOf less the time that events may be late."""
+        as_of = as_of_ms(state, self._topics.events)
+        return None if as_of is None else as_of - self._late_ms
 
     def months(self, start_date: str | None) -> range:
         """Return the months that a start date asks for, as `query_api.utilization.asked_months`."""

@@ -25,11 +25,15 @@ def ratio(part: int, whole: int) -> float | None:
     return ((2_000 * part + whole) // (2 * whole)) / 1000
 
 
-def usage_blocks(planned: Sequence[PlannedBlock], cells: BlockCells) -> list[Members]:
-    """Return the blocks; every product is there, zeros too."""
+def usage_blocks(planned: Sequence[PlannedBlock], cells: BlockCells, complete: Sequence[bool | None]) -> list[Members]:
+    """Return the blocks; every product is there, zeros too.
+
+    Args:
+        complete: of each block, None where that is unknown.
+    """
     sums = cells.sums.reshape(len(planned), len(PRODUCTS) * COUNTERS_PER_PRODUCT_MAX)[:, _COUNTERS]
     rows = np.concatenate([sums, cells.active, cells.active_in_any[:, None]], axis=1).tolist()
-    return [_block(block, row) for block, row in zip(planned, rows, strict=True)]
+    return [_block(*each) for each in zip(planned, rows, complete, strict=True)]
 
 
 _COUNTERS: Final = [
@@ -45,7 +49,7 @@ _COUNTERS: Final = [
 """The counters that are served, by their place in all products' counters; `_block` takes them in this order."""
 
 
-def _block(planned: PlannedBlock, counted: Sequence[int]) -> Members:
+def _block(planned: PlannedBlock, counted: Sequence[int], complete: bool | None) -> Members:
     *of_products, users_completing, users_chatting, users_of_agents, _, users = counted
     completed, chars, keystrokes, lines, *of_others = of_products
     interactions, useful, chat_lines, chat_chars, *of_agents, accepted = of_others
@@ -68,7 +72,12 @@ def _block(planned: PlannedBlock, counted: Sequence[int]) -> Members:
     }
     if (consumption := ratio(useful, interactions)) is not None:
         chat["chatConsumptionRate"] = consumption
-    block: Members = {"from": rfc3339(planned.start_ms), "to": rfc3339(planned.end_ms), "activeUsers": users}
+    block: Members = {
+        "from": rfc3339(planned.start_ms),
+        "to": rfc3339(planned.end_ms),
+        "complete": complete,
+        "activeUsers": users,
+    }
     produced = chars + chat_chars
     if (productivity := ratio(produced, produced + keystrokes)) is not None:
         block["productivityFactor"] = productivity

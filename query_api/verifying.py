@@ -5,9 +5,10 @@ from contextlib import suppress
 
 from query_api.accepted_tokens import AcceptedTokens
 from query_api.jwks import KeyAddress, KeysUnavailable
+from services.identifiers import UserId
 from services.settings import ApiSettings
 from services.token_keys import VerificationKey, fixed_keys
-from services.tokens import Claims, NoKeyFits, check_token
+from services.tokens import Claims, NoKeyFits, check_ops_token, check_token
 
 
 class TokenVerifier:
@@ -42,6 +43,22 @@ class TokenVerifier:
                 raise
             kid = error.kid
         return self._verify(token, await self._address.keys(kid))
+
+    async def operator(self, token: str) -> UserId:
+        """Return the subject of a token for the operators' routes.
+
+        Raises:
+            NotAnOperator, BadToken: the token is not accepted there.
+            KeysUnavailable: that cannot be said now.
+        """
+        try:
+            return check_ops_token(token, self._fixed, issuer=self._issuer, audience=self._audience)
+        except NoKeyFits as error:
+            if self._address is None:
+                raise
+            kid = error.kid
+        keys = await self._address.keys(kid)
+        return check_ops_token(token, keys, issuer=self._issuer, audience=self._audience)
 
     async def warm_up(self) -> None:
         """Read the address, so that the first requests need not wait for it."""

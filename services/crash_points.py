@@ -16,6 +16,7 @@ POINTS: Final = (
     "aggregator.after_reply",
     "aggregator.after_ack",
     "rebuild.after_swap",
+    "replay.after_sending",
 )
 KILLED: Final = 137
 """Exit code of a process that died at its point, as a shell gives it for SIGKILL."""

@@ -118,7 +118,7 @@ def read_dead_letter_headers(headers: Headers) -> DeadLetterOrigin | None:
     begin = max((at for at, (name, _) in enumerate(headers) if name == REASON), default=None)
     if begin is None:
         return None
-    texts = {name: value.decode("utf-8", "replace") for name, value in headers[begin:]}
+    texts = {name: (value or b"").decode("utf-8", "replace") for name, value in headers[begin:]}
     try:
         return DeadLetterOrigin(
             reason=texts[REASON],
@@ -130,6 +130,11 @@ def read_dead_letter_headers(headers: Headers) -> DeadLetterOrigin | None:
         )
     except (KeyError, ValueError):
         return None
+
+
+def own_headers(headers: Headers, name: str) -> list[str]:
+    """Return the values of a header of ours, in order, as text."""
+    return [(value or b"").decode("utf-8", "replace") for each, value in headers if each == name]
 
 
 def original_headers(headers: Headers) -> list[tuple[str, bytes]]:

@@ -1,13 +1,13 @@
 """`/healthz`, `/readyz` and `/metrics` of one process, from a thread of its own, so that a blocked event loop is seen.
 
-Healthy means that the event loop turns; a dependency that is away makes a process not ready, never unhealthy
-(restarting it would not bring the dependency back).
+Healthy is what its watchdog does not find stuck (`services.watchdog`); a dependency that is away makes a process not
+ready, never unhealthy (restarting it would not bring the dependency back).
 """
 
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,16 +16,23 @@ from typing import Final
 
 import structlog
 
-from services.clock import monotonic_s
+from services.stuck import Look, Work
 from services.telemetry import Telemetry
 
 BEAT_INTERVAL_S: Final = 1.0
-STUCK_AFTER_S: Final = 10.0
 SILENT_AFTER_S: Final = 5.0
 """A dependency that has not answered for so long is away: above what Kafka takes for an ordinary change of leaders."""
 
+DEPENDENCIES: Final = frozenset({"kafka", "redis"})
+"""Parts that are other programs: while one is away, work may stand still."""
+
+Works = Callable[[], Mapping[str, Work]]
+
 Page = tuple[HTTPStatus, str, bytes]
 """Status, content type and body."""
+
+MountedPage = Callable[[str, Sequence[str]], Page]
+"""Takes path and query, and each Authorization header; called from several threads at once."""
 
 
 class HealthServer:
@@ -34,7 +41,6 @@ class HealthServer:
     Args:
         port: 0 takes a free one; `address` says which.
         address_file: gets `host:port` while the server runs.
-        stuck_after_s: age of the last beat from which `/healthz` answers 503.
     """
 
     def __init__(
@@ -43,15 +49,17 @@ class HealthServer:
         host: str = "127.0.0.1",
         port: int = 0,
         address_file: Path | None = None,
-        *,
-        stuck_after_s: float = STUCK_AFTER_S,
     ) -> None:
         self._telemetry = telemetry
         self._bind = (host, port)
         self._address_file = address_file
-        self._stuck_after_s = stuck_after_s
-        self._last_beat_s = monotonic_s()
+        self._turns = 0
+        self._works_of: Works = dict
+        self._works: Mapping[str, Work] = {}
+        self._outages = 0
+        self._stuck: str | None = None
         self._parts: dict[str, str | None] = {}
+        self._mounted: dict[str, MountedPage] = {}
         self._lock = threading.Lock()
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
@@ -70,7 +78,6 @@ class HealthServer:
         Raises:
             OSError: the port is taken.
         """
-        self.beat()
         self._server = _Server(self._bind, _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="health", daemon=True)
         self._thread.start()
@@ -89,13 +96,35 @@ class HealthServer:
             self._address_file.unlink(missing_ok=True)
 
     def beat(self) -> None:
-        """Say that the event loop turns."""
-        self._last_beat_s = monotonic_s()
+        """Say that the event loop turns, and how its work stands; called by the loop itself."""
+        self._works = self._works_of()
+        self._turns += 1
+
+    @contextmanager
+    def working(self, works_of: Works) -> Iterator[None]:
+        """Ask for how the work stands at each beat during the block."""
+        self._works_of = works_of
+        try:
+            yield
+        finally:
+            self._works_of = dict
+            self._works = {}
+
+    def look(self) -> Look:
+        """Return what the watchdog judges by."""
+        with self._lock:
+            away = any(self._parts.get(part) is not None for part in DEPENDENCIES)
+            return Look(turns=self._turns, works=self._works, outages=self._outages if away else None)
+
+    def stuck(self, cause: str | None) -> None:
+        """Say what the watchdog found, None for nothing."""
+        self._stuck = cause
 
     def not_ready(self, part: str, why: str) -> None:
         """Name a part that the process needs and does not have; `why` is one sentence without secrets."""
         with self._lock:
             self._parts[part] = why
+            self._outages += part in DEPENDENCIES
 
     def ready(self, part: str) -> None:
         """Say that a part is there."""
@@ -116,8 +145,15 @@ class HealthServer:
         self.not_ready(part, why)
         structlog.get_logger().warning("not_ready", part=part, why=why)
 
-    def page(self, path: str) -> Page:
+    def mount(self, prefix: str, page: MountedPage) -> None:
+        """Leave the paths that begin with a prefix to somebody else."""
+        self._mounted[prefix] = page
+
+    def page(self, path: str, authorization: Sequence[str] = ()) -> Page:
         """Return what a GET of the path answers."""
+        for prefix, page in self._mounted.items():
+            if path.startswith(prefix):
+                return page(path, authorization)
         match path.partition("?")[0]:
             case "/healthz":
                 return self._healthz()
@@ -130,11 +166,8 @@ class HealthServer:
                 return _json(HTTPStatus.NOT_FOUND, {"error": "there are /healthz, /readyz and /metrics"})
 
     def _healthz(self) -> Page:
-        silent_s = monotonic_s() - self._last_beat_s
-        if silent_s > self._stuck_after_s:
-            return _json(
-                HTTPStatus.SERVICE_UNAVAILABLE, {"stuck": f"the event loop has not turned for {silent_s:.1f} s"}
-            )
+        if self._stuck is not None:
+            return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"stuck": self._stuck})
         return _json(HTTPStatus.OK, {"status": "healthy"})
 
     def _readyz(self) -> Page:
@@ -164,8 +197,10 @@ def _handler(health: HealthServer) -> type[BaseHTTPRequestHandler]:
         timeout = 5  # seconds for a client to send its request, so that a silent one holds no thread
 
         def do_GET(self) -> None:
-            status, content_type, body = health.page(self.path)
+            status, content_type, body = health.page(self.path, self.headers.get_all("Authorization", ()))
             self.send_response(status)
+            if status == HTTPStatus.UNAUTHORIZED:
+                self.send_header("WWW-Authenticate", 'Bearer realm="tidemark-ops"')
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -1,6 +1,8 @@
 """Kafka clients built from the settings, and the one place that translates their errors."""
 
 import asyncio
+import os
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,6 +70,11 @@ def ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
     if settings.ssl_certificate_file is not None:
         context.load_cert_chain(settings.ssl_certificate_file, settings.ssl_key_file)
     return context
+
+
+def client_name(group: str) -> str:
+    """Return the name by which Kafka knows this process as a member of a group."""
+    return f"{group}-{socket.gethostname()}-{os.getpid()}"
 
 
 def make_consumer(

@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from services.counters import PartitionState
 
 States = Sequence[PartitionState | None]
 """One for each partition of `usage.frames`, None where it has none yet or cannot be read."""
+
+
+SOURCES_ROLE: Final = "ingest+aggregator"
+FRAMES_ROLE: Final = "aggregator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,22 +54,21 @@ def source_lags(topic: str, ends: Mapping[int, int] | None, states: States) -> l
     """
     partitions = sorted(ends) if ends is not None else range(_partitions_heard_of(states, topic))
     return [
-        _lag(topic, partition, "ingest+aggregator", ends, covered_up_to(states, topic, partition))
-        for partition in partitions
+        _lag(topic, partition, SOURCES_ROLE, ends, covered_up_to(states, topic, partition)) for partition in partitions
     ]
 
 
 def frame_lags(topic: str, ends: Mapping[int, int] | None, states: States) -> list[Lag]:
     """Return the lag of each partition of the frames, in frames."""
     return [
-        _lag(topic, partition, "aggregator", ends, None if state is None else state.applied_offset + 1)
+        _lag(topic, partition, FRAMES_ROLE, ends, None if state is None else state.applied_offset + 1)
         for partition, state in enumerate(states)
     ]
 
 
 def _lag(topic: str, partition: int, role: str, ends: Mapping[int, int] | None, applied: int | None) -> Lag:
     end = None if ends is None else ends.get(partition)
-    # The end is read before the states: what was applied in between makes no lag below zero.
+    # What was applied between two readings makes no lag below zero.
     lag = None if end is None or applied is None else max(0, end - applied)
     return Lag(topic=topic, partition=partition, role=role, end=end, applied=applied, lag=lag)
 

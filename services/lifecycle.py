@@ -26,6 +26,8 @@ class Exit(IntEnum):
     BUG = 1
     WRONG_SETTINGS = 2
     REFUSED = 3
+    STUCK = 4
+    """Ended by its own watchdog (`services.watchdog`)."""
 
 
 class Refused(Exception):

@@ -145,6 +145,9 @@ async def running(request: PipelineRequest, say: Say) -> AsyncIterator[Pipeline]
         for name in await topics.create_missing(settings):
             say(f"created topic {name}")
         variables = child_environment(settings)
+        counts = {"ingest": request.ingest, "aggregator": request.aggregators, "api": 1}
+        if settings.canary.enabled:
+            counts["canary"] = 1
         processes = [
             RoleProcess(
                 role,
@@ -155,7 +158,7 @@ async def running(request: PipelineRequest, say: Say) -> AsyncIterator[Pipeline]
                 write=logs.of(f"{role}-{number}"),
                 say=say,
             )
-            for role, count in (("ingest", request.ingest), ("aggregator", request.aggregators), ("api", 1))
+            for role, count in counts.items()
             for number in range(count)
         ]
         roles = await stack.enter_async_context(Supervisor(processes))

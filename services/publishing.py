@@ -6,6 +6,7 @@ is sent to a partition after a batch that failed.
 """
 
 import asyncio
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -14,7 +15,14 @@ from aiokafka.partitioner import DefaultPartitioner
 
 from services.event_check import ContractViolation, encode_event
 from services.events import UsageEvent
-from services.kafka import KafkaRefused, KafkaUnavailable, abandon_producer, make_producer, translated
+from services.kafka import (
+    KafkaRefused,
+    KafkaUnavailable,
+    abandon_producer,
+    compressing_batch,
+    make_producer,
+    translated,
+)
 from services.settings import KafkaSettings
 
 __all__ = ["ContractViolation", "UsagePublisher"]
@@ -22,6 +30,9 @@ __all__ = ["ContractViolation", "UsagePublisher"]
 BATCH_BYTES: Final = 256 * 1024
 BATCHES_OUTSTANDING_MAX: Final = 32
 """Closed batches in memory, 8 MB together; beyond it `publish_raw` waits."""
+
+PLAIN_BYTES_MAX: Final = 1_000_000
+"""Longest value that is never compressed: the topics take records of 1 MiB."""
 
 DELIVERY_TIMEOUT_S: Final = 120.0
 """As in Kafka's own clients: outlasts the restart of a broker."""
@@ -42,15 +53,24 @@ class UsagePublisher:
         settings: of the brokers.
         topic: usually `settings.topics.events`.
         delivery_timeout_s: longest that a batch may take from being sent to being acknowledged, retries included.
+        compress_large: whether a value that no topic takes as it is goes out compressed, as it must have come.
 
     Raises:
         KafkaUnavailable, KafkaRefused: from every method, when a batch failed.
     """
 
-    def __init__(self, settings: KafkaSettings, topic: str, *, delivery_timeout_s: float = DELIVERY_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topic: str,
+        *,
+        delivery_timeout_s: float = DELIVERY_TIMEOUT_S,
+        compress_large: bool = False,
+    ) -> None:
         self._settings = settings
         self._topic = topic
         self._delivery_timeout_s = delivery_timeout_s
+        self._compress_large = compress_large
         self._producer: Any = None
         self._partitions: list[int] = []
         self._partition_of = DefaultPartitioner()
@@ -107,14 +127,21 @@ class UsagePublisher:
         await self._send(partition)
         await self._settled(partition)
 
-    async def publish_raw(self, value: bytes, key: bytes | None) -> None:
+    async def publish_raw(
+        self,
+        value: bytes | None,
+        key: bytes | None,
+        headers: Sequence[tuple[str, bytes]] = (),
+        partition: int | None = None,
+    ) -> None:
         """Take a record without checking it; return when there is room for more. `flush` says when all are safe.
 
         Args:
-            value: as it will stand in the topic.
+            value, headers: as they will stand in the topic.
             key: decides the partition as Kafka's own clients do; None: partitions take turns.
+            partition: this one, whatever the key.
         """
-        await self._gather(value, key)
+        await self._gather(value, key, headers, partition)
 
     async def push(self) -> None:
         """Send what is gathered, each partition's once its batch on the way is acknowledged; do not wait for that."""
@@ -139,16 +166,26 @@ class UsagePublisher:
         except (TimeoutError, UnknownTopicOrPartitionError) as error:
             raise KafkaRefused(f"there is no topic {self._topic}; `tidemark topics create` makes it") from error
 
-    async def _gather(self, value: bytes, key: bytes | None) -> int:
+    async def _gather(
+        self,
+        value: bytes | None,
+        key: bytes | None,
+        headers: Sequence[tuple[str, bytes]] = (),
+        partition: int | None = None,
+    ) -> int:
         """Put a record into the open batch of its partition, and return the partition."""
         if self._failure is not None:
             raise self._failure
-        partition = self._choose(key)
+        if partition is None:
+            partition = self._choose(key)
+        if self._compress_large and value is not None and len(value) > PLAIN_BYTES_MAX:
+            await self._send(partition)
+            self._open[partition] = compressing_batch()
         while True:
             batch = self._open.get(partition)
             if batch is None:
                 batch = self._open[partition] = self._producer.create_batch()
-            if batch.append(timestamp=None, key=key, value=value) is not None:
+            if batch.append(timestamp=None, key=key, value=value, headers=list(headers)) is not None:
                 return partition
             await self._send(partition)
 

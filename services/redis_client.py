@@ -87,6 +87,20 @@ def connect(
     )
 
 
+async def answers(settings: RedisSettings, *, timeout_s: float) -> None:
+    """Return once Redis answers, on a connection made for the question.
+
+    Raises:
+        StoreUnavailable, StoreRefused: it does not.
+    """
+    client = connect(settings, timeout_s=timeout_s, connections=1, name="tidemark-watchdog")
+    try:
+        with translated():
+            await client.ping()
+    finally:
+        await client.aclose()
+
+
 def connection_pool(
     settings: RedisSettings, *, timeout_s: float, connections: int, name: str, socket_timeout_s: float | None
 ) -> BlockingConnectionPool:

@@ -124,6 +124,7 @@ class EventSettings(Group):
     unknown_fields: Literal["refuse", "ignore"] = "refuse"
     keep_hours: OptionalDuration = Field(45 * 86_400.0, description="hour windows, after their end")
     keep_days: OptionalDuration = Field(761 * 86_400.0, description="day windows, after their end")
+    lateness_allowance: Duration = Field(3600.0, description="after a window's end, until it is called complete")
     dedup_margin: Duration = Field(48 * 3600.0, description="identities are kept max_age plus this after a write")
     identity_secret: SecretStr = Field(
         SecretStr(DEVELOPMENT_SECRET), description="keys the identity hash; never change it for a deployment"
@@ -171,7 +172,8 @@ class AggregatorSettings(Group):
 class ApiSettings(Group):
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65_535)
-    health_port: int = Field(0, ge=0, le=65_535, description="health and metrics; 0 takes a free one")
+    health_host: str = Field("127.0.0.1", description="of health, metrics and the operators' routes")
+    health_port: int = Field(0, ge=0, le=65_535, description="health, metrics and /ops; 0 takes a free one")
     address_file: Path | None = Field(None, description="written with host:port of health and metrics")
     tiers_file: Path | None = Field(None, description="TOML; tiers of the quota calls in place of those shipped")
     jwt_secret: SecretStr = Field(SecretStr(DEVELOPMENT_SECRET), description="signs HS256 tokens")
@@ -185,6 +187,9 @@ class ApiSettings(Group):
     request_timeout: Duration = Field(0.7, gt=0, description="of one request; over it, the answer is 503")
     redis_timeout: Duration = Field(0.5, gt=0, description="of one call, and of waiting for a connection")
     redis_connections: int = Field(16, ge=1, le=1024)
+    ops_interval: Duration = Field(10.0, ge=1, description="between looks at lag, for metrics and /ops/lag")
+    ledger_interval: Duration = Field(60.0, ge=1, description="between readings of the ledger, for its metrics")
+    behind_after: Duration = Field(10.0, description="age of the oldest waiting record from which lag is called behind")
     rate_limit: Annotated[str | None, BeforeValidator(_none_or_text)] = Field(
         None, description="such as 20/second per token, 200/second per organization; none lifts it"
     )
@@ -230,6 +235,53 @@ class ApiSettings(Group):
         return self
 
 
+class CanarySettings(Group):
+    """A synthetic organization whose usage is known, held against what the query API answers."""
+
+    enabled: bool = Field(False, description="`tidemark up` runs one; `tidemark run canary` does so anyway")
+    organization: str = Field(
+        "tidemark-canary",
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="reserved for it; the interval is put behind, as in tidemark-canary-10s",
+    )
+    interval: Duration = Field(10.0, ge=0.1, le=600, description="from one event to the next")
+    lookback: Duration = Field(
+        3 * 3600.0, ge=0, le=86_400, description="how far back hours are compared, and published again at a start"
+    )
+    api_url: str | None = Field(None, description="of the query API; that of api.host and api.port if none")
+    api_token: SecretStr | None = Field(None, description="bearer token; made with api.jwt_secret if none")
+    port: int = Field(0, ge=0, le=65_535, description="health and metrics; 0 takes a free one")
+    address_file: Path | None = Field(None, description="written with host:port of health and metrics")
+
+    @field_validator("api_url")
+    @classmethod
+    def _api_can_be_asked(cls, url: str | None) -> str | None:
+        if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+            raise ValueError("give an address such as http://127.0.0.1:8080")
+        return url
+
+
+class WatchdogSettings(Group):
+    """When a process that is stuck ends itself, so that its supervisor starts it again."""
+
+    loop_limit: OptionalDuration = Field(10.0, description="without a turn of the event loop; none lifts it")
+    work_limit: OptionalDuration = Field(
+        120.0, description="without progress while work waits and Kafka and Redis answer; none lifts it"
+    )
+    ends_process: bool = Field(True, description="off: /healthz says so, and nothing more happens")
+
+    @field_validator("loop_limit", "work_limit")
+    @classmethod
+    def _limit_is_above_a_look(cls, limit_s: float | None) -> float | None:
+        if limit_s is not None and limit_s < 2:  # looks come once a second
+            raise ValueError("give at least 2s, or none")
+        return limit_s
+
+
+class TracingSettings(Group):
+    spans: bool = Field(False, description="send spans of traced events by OpenTelemetry (extra otel)")
+
+
 class TestingSettings(Group):
     crash_point: str = Field("", description="where a process dies (services.crash_points); empty in production")
 
@@ -258,6 +310,9 @@ class Settings(BaseSettings):
     ingest: IngestSettings = IngestSettings()
     aggregator: AggregatorSettings = AggregatorSettings()
     api: ApiSettings = ApiSettings()
+    canary: CanarySettings = CanarySettings()
+    watchdog: WatchdogSettings = WatchdogSettings()
+    tracing: TracingSettings = TracingSettings()
     testing: TestingSettings = TestingSettings()
 
     @classmethod

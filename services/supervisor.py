@@ -7,13 +7,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from services.clock import monotonic_s
 from services.health_probe import readiness
 from services.processes import Child, Write
 
-ROLES: Final = ("ingest", "aggregator", "api")
 STABLE_S: Final = 30.0
 """A run that lasted so long was a good one: the next pause is the shortest again."""
 
@@ -23,11 +22,12 @@ STOP_PATIENCE_S: Final = 25.0
 
 HURRIED_PATIENCE_S: Final = 1.0
 
-_REFUSALS: Final = {2: "has wrong settings", 3: "refused to go on"}
+_ENDINGS: Final = {2: "has wrong settings", 3: "refused to go on", 4: "was stuck and ended itself"}
 _PROBE_INTERVAL_S: Final = 0.1
 _LAST_WORDS_MAX: Final = 400
 
 Say = Callable[[str], None]
+Told = TypeVar("Told")
 
 
 def pause_s(failures: int) -> float:
@@ -42,7 +42,7 @@ def how_it_ended(code: int, last_line: str) -> str:
         with suppress(ValueError):
             return f"was killed by {signal.Signals(-code).name}"
         return f"was killed by signal {-code}"
-    ending = _REFUSALS.get(code, "ended" if code == 0 else f"failed with code {code}")
+    ending = _ENDINGS.get(code, "ended" if code == 0 else f"failed with code {code}")
     return f"{ending}: {last_words(last_line)}" if last_line and code else ending
 
 
@@ -196,12 +196,15 @@ class Supervisor:
         return {f"{each.role} {each.number}": each.missing for each in self.processes if not each.ready}
 
     def pids(self) -> dict[str, list[int]]:
-        return {
-            role: [each.pid for each in self.processes if each.role == role and each.pid is not None] for role in ROLES
-        }
+        return self._by_role(lambda each: each.pid)
 
     def health(self) -> dict[str, list[str]]:
-        return {
-            role: [each.health for each in self.processes if each.role == role and each.health is not None]
-            for role in ROLES
-        }
+        return self._by_role(lambda each: each.health)
+
+    def _by_role(self, tell: Callable[[RoleProcess], Told | None]) -> dict[str, list[Told]]:
+        told: dict[str, list[Told]] = {}
+        for each in self.processes:
+            of_role = told.setdefault(each.role, [])
+            if (value := tell(each)) is not None:
+                of_role.append(value)
+        return told

@@ -25,11 +25,16 @@ from prometheus_client import (
     generate_latest,
 )
 
+from services.array_histogram import ArrayHistogram, Values
+
 DISTRIBUTION: Final = "tidemark-usage"
 
 _CALL_SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _FRAME_BYTES: Final = (256.0, 1024.0, 4096.0, 16_384.0, 65_536.0, 131_072.0, 262_144.0, 524_288.0, 1_048_576.0)
 _EVENTS: Final = (1.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10_000.0, 30_000.0)
+
+_VISIBLE: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 60.0, 300.0, 3600.0)
+"""With the 10 s of the objective: 99 % of events visible within it (deploy/prometheus/rules.yaml)."""
 
 _DAY: Final = 86_400.0
 _AGES: Final = (60.0, 600.0, 3600.0, 6 * 3600.0, _DAY, 7 * _DAY, 14 * _DAY, 28 * _DAY, 35 * _DAY, 37 * _DAY)
@@ -46,13 +51,19 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One row of the table. `ranges` are the upper bounds of a histogram, in the unit that ends the name."""
+    """One row of the table.
+
+    Attributes:
+        ranges: upper bounds of a histogram, in the unit that ends the name.
+        in_arrays: whether the histogram is observed by `Telemetry.observe_many`; it then has no labels.
+    """
 
     name: str
     kind: Kind
     help: str
     labels: tuple[str, ...] = ()
     ranges: tuple[float, ...] = ()
+    in_arrays: bool = False
 
 
 def _counter(name: str, help_text: str, *labels: str) -> Metric:
@@ -65,6 +76,10 @@ def _gauge(name: str, help_text: str, *labels: str) -> Metric:
 
 def _histogram(name: str, help_text: str, ranges: tuple[float, ...], *labels: str) -> Metric:
     return Metric(name=name, kind=Kind.HISTOGRAM, help=help_text, labels=labels, ranges=ranges)
+
+
+def _array_histogram(name: str, help_text: str, ranges: tuple[float, ...]) -> Metric:
+    return Metric(name=name, kind=Kind.HISTOGRAM, help=help_text, ranges=ranges, in_arrays=True)
 
 
 METRICS: Final = (
@@ -92,6 +107,13 @@ METRICS: Final = (
     _histogram("tidemark_read_seconds", "Time of one read script call, from request to reply.", _CALL_SECONDS),
     _histogram("tidemark_fold_seconds", "Time to fold one run of frames into increments.", _CALL_SECONDS),
     _histogram("tidemark_apply_seconds", "Time of one apply script call, from request to reply.", _CALL_SECONDS),
+    _array_histogram(
+        "tidemark_visible_seconds",
+        "Age of each counted usage event, by its broker time, as the aggregator learns that its counters are applied,"
+        " by that worker's clock. Events that are applied again, after Redis lost writes, or late, by catching up,"
+        " count too.",
+        _VISIBLE,
+    ),
     _histogram("tidemark_events_per_call", "Usage events in one applied run of frames.", _EVENTS),
     _histogram(
         "tidemark_duplicate_age_seconds",
@@ -121,9 +143,77 @@ METRICS: Final = (
         "tidemark_redis_rollbacks_total",
         "Times that Redis was found to have lost acknowledged writes: the deployment's, as known at a worker's start.",
     ),
+    _gauge(
+        "tidemark_ledger_remainder",
+        "Records of a source partition that the ledger does not explain (received less counted, duplicate and"
+        " dead-lettered), amounts without sign summed over the kept hours that ended before asOf. Above 0 is an alarm.",
+        "topic",
+        "partition",
+    ),
+    _gauge(
+        "tidemark_ledger_records",
+        "Records of a source partition in the last 24 hours of broker time that ended before asOf, by what the ledger"
+        " says: received, counted, duplicate, redelivered or dead_lettered.",
+        "topic",
+        "partition",
+        "result",
+    ),
+    _gauge(
+        "tidemark_lag_records",
+        "Records of a topic's partition that are not in the counters yet, at the API's last look (api.ops_interval).",
+        "topic",
+        "partition",
+    ),
+    _gauge(
+        "tidemark_oldest_unapplied_seconds",
+        "Age of the oldest record that is not in the counters yet, by its broker time; 0 when none waits.",
+        "topic",
+        "partition",
+    ),
+    _gauge(
+        "tidemark_lag_state",
+        "1 for the state that holds, the others being absent: ok, behind, stalled, stopped, rewound or unknown.",
+        "topic",
+        "partition",
+        "state",
+    ),
+    _gauge(
+        "tidemark_drain_seconds",
+        "Until nothing waits at the rates of the last minute; 0 when nothing does, absent when it does not shrink.",
+        "topic",
+        "partition",
+    ),
+    _gauge(
+        "tidemark_freshness_seconds",
+        "How long ago asOf of a partition of the frames was, at the API's last look.",
+        "partition",
+    ),
+    _counter(
+        "tidemark_looks_total",
+        "The API's looks at lag, by what they met: ok, kafka_away, redis_away (both where both were).",
+        "result",
+    ),
     _counter("tidemark_api_requests_total", "Requests answered, by route template and status.", "route", "status"),
     _histogram("tidemark_api_seconds", "Time to answer a request, by route template.", _CALL_SECONDS, "route"),
     _counter("tidemark_api_timeouts_total", "Requests answered with 503 because their time was over.", "route"),
+    _gauge(
+        "tidemark_canary_age_seconds",
+        "Age of the newest of the canary's events that the query API has counted, by the event's time; it rises to"
+        " canary.interval and half of that where all is well.",
+        "role",  # without a label it would be 0 where it is not known
+    ),
+    _gauge(
+        "tidemark_canary_difference",
+        "Events of the canary that should be counted and are not (missing), or are counted beyond all that there are"
+        " (surplus), in the hours of canary.lookback.",
+        "direction",
+    ),
+    _counter(
+        "tidemark_canary_events_total",
+        "Events of the canary by what became of them: published (acknowledged by Kafka, copies left out), seen (counted"
+        " by the query API since the last look).",
+        "result",
+    ),
     _gauge("tidemark_build_info", "Always 1; the labels say what is running.", "role", "version", "python"),
 )
 """Every metric. A new one is a row here; `services.metrics_page` makes `deploy/docs/metrics.md` from them."""
@@ -144,7 +234,9 @@ class Telemetry:
         self._rows = {row.name: row for row in METRICS}
         self._counters = {row.name: self._new_counter(row) for row in METRICS if row.kind is Kind.COUNTER}
         self._gauges = {row.name: self._new_gauge(row) for row in METRICS if row.kind is Kind.GAUGE}
-        self._histograms = {row.name: self._new_histogram(row) for row in METRICS if row.kind is Kind.HISTOGRAM}
+        histograms = [row for row in METRICS if row.kind is Kind.HISTOGRAM]
+        self._histograms = {row.name: self._new_histogram(row) for row in histograms if not row.in_arrays}
+        self._array_histograms = {row.name: self._new_array_histogram(row) for row in histograms if row.in_arrays}
         self.set("tidemark_build_info", 1, version=running_version(), python=platform.python_version())
 
     def count(self, name: str, amount: float = 1, **labels: str | int) -> None:
@@ -166,6 +258,10 @@ class Telemetry:
         histogram = self._histograms[name]
         (histogram.labels(*self._values(name, labels)) if self._rows[name].labels else histogram).observe(value)
 
+    def observe_many(self, name: str, values: Values) -> None:
+        """Add an array of observations to a histogram that takes arrays."""
+        self._array_histograms[name].observe_many(values)
+
     def exposition(self) -> tuple[str, bytes]:
         """Return content type and text of the metrics page."""
         return CONTENT_TYPE_LATEST, generate_latest(self.registry)
@@ -178,6 +274,11 @@ class Telemetry:
 
     def _new_histogram(self, row: Metric) -> Histogram:
         return Histogram(row.name, row.help, row.labels, registry=self.registry, buckets=row.ranges)
+
+    def _new_array_histogram(self, row: Metric) -> ArrayHistogram:
+        histogram = ArrayHistogram(row.name, row.help, row.ranges)
+        self.registry.register(histogram)
+        return histogram
 
     def _with_role(self, name: str, labels: Mapping[str, str | int]) -> Mapping[str, str | int]:
         return {"role": self.role, **labels} if "role" in self._rows[name].labels else labels

@@ -20,7 +20,11 @@ from services.token_keys import Algorithm, VerificationKey, accepts_secret
 
 LEEWAY_S: Final = 30
 TOKEN_BYTES_MAX: Final = 8_192
-_REQUIRED: Final = ("iss", "aud", "exp", "sub", "organizationid", "role")
+OPS_SCOPE: Final = "ops"
+"""What the claim `scope` of an operator's token says. Such a token is no user's, whatever else it claims."""
+
+_REQUIRED: Final = ("iss", "aud", "exp", "sub")
+_REQUIRED_OF_USERS: Final = ("organizationid", "role")
 _NOT_VALID: Final = "the token is not valid here"
 
 
@@ -35,6 +39,10 @@ class Role(StrEnum):
 
 class BadToken(Exception):
     """A token is not accepted; the text is a sentence for the caller without anything of the token."""
+
+
+class NotAnOperator(Exception):
+    """A token is valid, and a user's; the text is a sentence for the caller."""
 
 
 class NoKeyFits(BadToken):
@@ -102,14 +110,23 @@ def token_key(settings: ApiSettings) -> TokenKey:
 
 def issue_token(claims: Claims, key: TokenKey, *, issued_s: int, lifetime_s: int) -> str:
     """Return a signed token that lives from `issued_s`, UNIX seconds, for `lifetime_s`."""
+    of_user = {"organizationid": claims.organization, "role": claims.role.value}
+    return _signed(claims.subject, of_user, key, issued_s=issued_s, lifetime_s=lifetime_s)
+
+
+def issue_ops_token(subject: UserId, key: TokenKey, *, issued_s: int, lifetime_s: int) -> str:
+    """Return a signed token for the operators' routes, which belongs to no organization."""
+    return _signed(subject, {"scope": OPS_SCOPE}, key, issued_s=issued_s, lifetime_s=lifetime_s)
+
+
+def _signed(subject: UserId, members: dict[str, str], key: TokenKey, *, issued_s: int, lifetime_s: int) -> str:
     payload = {
         "iss": key.issuer,
         "aud": key.audience,
         "iat": issued_s,
         "exp": issued_s + lifetime_s,
-        "sub": claims.subject,
-        "organizationid": claims.organization,
-        "role": claims.role.value,
+        "sub": subject,
+        **members,
     }
     return jwt.encode(payload, key.secret, algorithm="HS256")
 
@@ -125,15 +142,33 @@ def check_token(token: str, keys: Iterable[VerificationKey], *, issuer: str, aud
 
     Raises:
         NoKeyFits: no key signed it.
-        BadToken: it is too long, malformed, expired, for somebody else, or a claim is missing.
+        BadToken: it is too long, malformed, expired, for somebody else, an operator's, or a claim is missing.
     """
     header = _read_header(token)
-    for key in keys:
-        if header.kid is None or key.kid is None or key.kid == header.kid:
-            payload = _payload(token, key, issuer, audience)
-            if payload is not None:
-                return GoodToken(claims=_claims(payload), kid=header.kid, expires_s=int(payload["exp"]))
-    raise NoKeyFits(header.kid)
+    payload = _signed_payload(token, header, keys, issuer, audience)
+    return GoodToken(claims=_claims(payload), kid=header.kid, expires_s=int(payload["exp"]))
+
+
+def check_ops_token(token: str, keys: Iterable[VerificationKey], *, issuer: str, audience: str) -> UserId:
+    """Return the subject of an accepted token for the operators' routes; arguments as `check_token`.
+
+    Raises:
+        NotAnOperator: it is a user's token.
+        NoKeyFits, BadToken: as `check_token`.
+    """
+    payload = _signed_payload(token, _read_header(token), keys, issuer, audience)
+    subject = payload["sub"]
+    if not is_identity_text(subject):
+        raise BadToken("the claim sub must be the id of the caller")
+    if not _is_for_operators(payload):
+        raise NotAnOperator(f"the token lacks the scope {OPS_SCOPE}: tokens of users do not open the operators' routes")
+    return UserId(subject)
+
+
+def _is_for_operators(payload: dict[str, Any]) -> bool:
+    """Return whether the scopes (RFC 8693: words in one string) hold the operators'."""
+    scope = payload.get("scope")
+    return isinstance(scope, str) and OPS_SCOPE in scope.split()
 
 
 class _Header(msgspec.Struct):
@@ -165,6 +200,17 @@ def _read_header(token: str) -> _Header:
     return header
 
 
+def _signed_payload(
+    token: str, header: _Header, keys: Iterable[VerificationKey], issuer: str, audience: str
+) -> dict[str, Any]:
+    for key in keys:
+        if header.kid is None or key.kid is None or key.kid == header.kid:
+            payload = _payload(token, key, issuer, audience)
+            if payload is not None:
+                return payload
+    raise NoKeyFits(header.kid)
+
+
 def _payload(token: str, key: VerificationKey, issuer: str, audience: str) -> dict[str, Any] | None:
     """Return what a token holds, None when the key did not sign it."""
     try:
@@ -182,12 +228,20 @@ def _payload(token: str, key: VerificationKey, issuer: str, audience: str) -> di
     except jwt.ExpiredSignatureError:
         raise BadToken("the token has expired") from None
     except jwt.MissingRequiredClaimError as error:
-        raise BadToken(f"the token lacks the claim {error.claim}") from None
+        raise _lacks(error.claim) from None
     except jwt.InvalidTokenError:
         raise BadToken(_NOT_VALID) from None
 
 
+def _lacks(claim: str) -> BadToken:
+    return BadToken(f"the token lacks the claim {claim}")
+
+
 def _claims(payload: dict[str, Any]) -> Claims:
+    if _is_for_operators(payload):
+        raise BadToken(f"the token has the scope {OPS_SCOPE}, which opens the operators' routes alone")
+    if missing := next((claim for claim in _REQUIRED_OF_USERS if payload.get(claim) is None), None):
+        raise _lacks(missing)
     organization, subject = payload["organizationid"], payload["sub"]
     if not isinstance(organization, str) or not is_id_text(organization):
         raise BadToken("the claim organizationid must be the id of an organization")

@@ -1,4 +1,4 @@
-"""The four topics: what each must look like, created and checked; and where their logs end."""
+"""The four topics: what each must look like, created and checked; and where their logs end, and begin."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from services.clock import monotonic_s
@@ -103,6 +103,46 @@ async def ends_of(settings: Settings, *names: str) -> dict[str, dict[int, int]]:
     for each, end in sorted(ends.items()):
         answer.setdefault(each.topic, {})[each.partition] = max(end, watermarks.get(each, 0))
     return answer
+
+
+async def group_can_work(settings: Settings, group: str) -> None:
+    """Return once every leader of the topics and the coordinator of a group have answered.
+
+    Raises:
+        KafkaUnavailable, KafkaRefused: one of them does not.
+    """
+    topics = settings.topics
+    await ends_of(settings, topics.events, topics.directory, topics.frames)
+    consumer = make_consumer(settings.kafka, group_id=group)
+    partition = TopicPartition(topics.frames, 0)
+    with _answering(f"asking the coordinator of {group}"):
+        try:
+            await consumer.start()
+            consumer.assign([partition])
+            await consumer.committed(partition)
+        finally:
+            await consumer.stop()
+
+
+async def delete_before(settings: Settings, topic: str, offsets: Mapping[int, int]) -> dict[int, int]:
+    """Delete the records of each partition that come before an offset; return where the logs begin now.
+
+    Raises:
+        KafkaUnavailable: Kafka does not answer.
+        KafkaRefused: it does not delete records, or not of this topic.
+    """
+    cuts = {TopicPartition(topic, number): RecordsToDelete(before_offset=at) for number, at in offsets.items()}
+    with _answering(f"deleting records of {topic}"):
+        async with _connected(settings) as admin:
+            try:
+                begins = await admin.delete_records(cuts)
+            except KafkaConnectionError as error:
+                # It answered a moment ago. A request that it does not know, the embedded broker hangs up on.
+                raise KafkaRefused(
+                    f"the broker hung up when asked to delete records of {topic}: the embedded one cannot delete any;"
+                    " on Apache Kafka, try again"
+                ) from error
+    return {each.partition: begin for each, begin in begins.items()}
 
 
 async def _high_watermarks(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:

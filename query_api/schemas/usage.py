@@ -53,6 +53,10 @@ class UsageBlock(Answer):
 
     from_: Instant = Field(alias="from")
     to: Instant
+    complete: bool | None = Field(
+        description="Whether asOf has passed the end by the time that events may be late (an hour where nothing else is"
+        " set); one that is later still counts. null while asOf is unknown."
+    )
     active_users: Count = Field(description="Distinct users active in any product.")
     productivity_factor: Factor = Field(
         None,

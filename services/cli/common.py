@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -14,6 +15,7 @@ from rich.table import Table
 from services.environment import adopt
 from services.pipeline_state import read_state
 from services.settings import Settings, load_settings
+from services.windows import to_ms
 
 Result = TypeVar("Result")
 
@@ -53,6 +55,11 @@ def write_json(value: object) -> None:
 
 def write_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows under columns; numbers to the right, None as `unknown`."""
+    console().print(table_of(title, columns, rows), markup=False)
+
+
+def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """Return the table that `write_table` prints."""
     table = Table(title=title, title_justify="left", header_style="bold")
     cells = [list(row) for row in rows]
     for place, column in enumerate(columns):
@@ -60,7 +67,20 @@ def write_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         table.add_column(column, justify="right" if numbers else "left", overflow="fold")
     for row in cells:
         table.add_row(*[UNKNOWN if value is None else str(value) for value in row])
-    console().print(table, markup=False)
+    return table
+
+
+def instant_ms(text: str) -> int:
+    """Return the instant that an option names, UTC where it does not say.
+
+    Raises:
+        typer.BadParameter: it names none.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no time such as 2026-08-22T08:00:00Z") from error
+    return to_ms(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
 
 
 def console() -> Console:

@@ -2,21 +2,20 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, TextIO
 
 import typer
 
 from services.cell_rows import CellRow, KeptFrom, kept_from, row_lines, row_members
-from services.cli.common import AsJson, StateFile, run, say, settings_for, write_json, write_table
+from services.cli.common import AsJson, StateFile, instant_ms, run, say, settings_for, write_json, write_table
 from services.clock import now_ms
 from services.export import export_rows, read_cell
 from services.identifiers import OrganizationId, TeamId, UserId
 from services.keyspace import Scope
 from services.settings import Settings
 from services.stores import open_store
-from services.windows import DAY_MS, HOUR_MS, Window, day_of, hour_of, rfc3339, to_ms
+from services.windows import DAY_MS, HOUR_MS, Window, day_of, hour_of, rfc3339
 
 app = typer.Typer(no_args_is_help=True, help="Look at the counters.")
 
@@ -63,7 +62,7 @@ def show(
         team=None if team is None else TeamId(team),
         user=None if user is None else UserId(user),
     )
-    number = (hour_of if window is Window.HOUR else day_of)(_instant_ms(start))
+    number = (hour_of if window is Window.HOUR else day_of)(instant_ms(start))
     row = run(_read(settings_for(state_file), scope, window, number))
     if row is None:
         say("nothing was counted in that window, or it is no longer kept")
@@ -107,14 +106,6 @@ async def _read(settings: Settings, scope: Scope, window: Window, number: int) -
 def _kept(settings: Settings) -> KeptFrom:
     events = settings.events
     return kept_from(now_ms(), keep_hours_s=events.keep_hours, keep_days_s=events.keep_days)
-
-
-def _instant_ms(text: str) -> int:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is no time such as 2026-08-22T08:00:00Z") from error
-    return to_ms(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
 
 
 def _print(row: CellRow) -> None:

@@ -1,21 +1,18 @@
 """`tidemark directory import`: whole directories, checked first, to the directory topic."""
 
 import asyncio
-import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import PurePath
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from services.cli.common import AsJson, StateFile, complain, run, say, settings_for, write_json
 from services.cli.line_source import STANDARD_INPUT, LineSource, UnreadableFile
+from services.cli.progress import progress_bar
 from services.clock import monotonic_s, now_ms
 from services.directory import Thing
 from services.directory_csv import Defaults, check_table
@@ -134,7 +131,7 @@ def _check(file: str, kind: Format, settings: Settings, spool: EventSpool) -> Im
         max_bytes=events.max_bytes,
         latest_ms=now + round(events.max_ahead * 1000),
     )
-    with LineSource(file) as source, _bar("checking", source.size) as advance:
+    with LineSource(file) as source, progress_bar("checking", source.size) as advance:
         for checked in _checked(source, kind, rules, Defaults(version=now, time=rfc3339(now))):
             if isinstance(checked, BadRow):
                 imported.bad += 1
@@ -161,7 +158,7 @@ async def _publish(settings: Settings, spool: EventSpool) -> int:
     publisher = UsagePublisher(settings.kafka, settings.topics.directory)
     try:
         async with publisher:
-            with _bar("publishing", len(spool)) as advance:
+            with progress_bar("publishing", len(spool)) as advance:
                 for number, (key, value) in enumerate(spool, start=1):
                     await publisher.publish_raw(value, key)
                     if number % _AT_ONCE == 0:
@@ -203,20 +200,3 @@ def _report(imported: Imported, seconds: float, *, check: bool) -> None:
 
 def _counted(count: int, thing: Thing) -> str:
     return f"{count:,} {thing.name.lower()}{'' if count == 1 else 's'}"
-
-
-@contextmanager
-def _bar(what: str, total: int | None) -> "Iterator[_Advance]":
-    """Yield what shows the progress on a terminal; elsewhere it shows nothing."""
-    columns = (TextColumn(what), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        yield _Advance(bar, total)
-
-
-class _Advance:
-    def __init__(self, bar: Progress, total: int | None) -> None:
-        self._bar = bar
-        self._task = bar.add_task("", total=total)
-
-    def __call__(self, completed: int) -> None:
-        self._bar.update(self._task, completed=completed)

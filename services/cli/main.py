@@ -15,6 +15,7 @@ from services.cli import (
     directory,
     frames,
     lag,
+    ledger,
     publish,
     rebuild,
     run,
@@ -22,6 +23,7 @@ from services.cli import (
     simulate,
     token,
     topics,
+    trace,
     up,
     wait,
 )
@@ -66,6 +68,8 @@ app.add_typer(directory.app, name="directory")
 app.command()(simulate.simulate)
 app.command()(wait.wait)
 app.command()(lag.lag)
+app.command()(ledger.ledger)
+app.command()(trace.trace)
 app.add_typer(counters.app, name="counters")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(frames.app, name="frames")

@@ -18,12 +18,14 @@ class Role(StrEnum):
     INGEST = "ingest"
     AGGREGATOR = "aggregator"
     API = "api"
+    CANARY = "canary"
 
 
 MODULES: Final = {
     Role.INGEST: "ingest.__main__",
     Role.AGGREGATOR: "aggregator.__main__",
     Role.API: "query_api.__main__",
+    Role.CANARY: "services.canary",
 }
 """Looked up by name when called: the shared kit imports none of the roles (ADR 0001)."""
 
@@ -44,7 +46,9 @@ def run(
     """Run one role until SIGTERM or Ctrl-C; as many processes as you like of each.
 
     Settings come from TIDEMARK_* variables and the TOML file that TIDEMARK_CONFIG names. It exits with 0 after an
-    ordered stop, 2 when a setting is wrong, 3 when it refuses to go on (one sentence says why), 1 after a bug.
+    ordered stop, 2 when a setting is wrong, 3 when it refuses to go on (one sentence says why), 4 when its watchdog
+    found it stuck, 1 after a bug. `canary` publishes usage of an organization of its own and checks that the query API
+    counts it exactly.
 
     Example: `TIDEMARK_EVENTS__IDENTITY_SECRET=… TIDEMARK_CONFIG=tidemark.toml tidemark run ingest`
     """
@@ -63,8 +67,9 @@ def refuse_known_secrets(role: Role, settings: Settings) -> None:
     Raises:
         WrongSettings: with the variable to set.
     """
-    if role is Role.API:
-        if not accepts_secret(settings.api):
+    if role in (Role.API, Role.CANARY):
+        makes_none = role is Role.CANARY and settings.canary.api_token is not None
+        if makes_none or not accepts_secret(settings.api):
             return
         secret, variable, use = settings.api.jwt_secret, "TIDEMARK_API__JWT_SECRET", "signs the API's tokens"
     else:

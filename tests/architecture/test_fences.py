@@ -14,13 +14,22 @@ from tests.architecture.tree import ROOT, product_modules
 ROOMS = {
     "faust": ("aggregator/app.py", "aggregator/faust_*.py"),
     "mode": ("aggregator/app.py", "aggregator/faust_*.py"),
-    "aiokafka": ("services/kafka*.py", "services/topics.py", "services/publishing.py", "ingest/*", "aggregator/*"),
+    "aiokafka": (
+        "services/kafka*.py",
+        "services/log_reader.py",
+        "services/publishing.py",
+        "services/topics.py",
+        "ingest/*",
+        "aggregator/*",
+    ),
     "redis": ("services/redis_*.py",),
     "limits": ("services/redis_rates.py",),
     "jwt": ("services/tokens.py", "services/token_keys.py"),
     "cryptography": ("services/token_keys.py",),
     "fastapi": ("query_api/*",),
     "starlette": ("query_api/*",),
+    "prometheus_client": ("services/telemetry.py", "services/array_histogram.py"),
+    "opentelemetry": ("services/spans.py",),
 }
 
 ORACLES = ("oracle", "directory_oracle", "directory_lines", "directory_history", "directory_questions", "told")

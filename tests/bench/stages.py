@@ -24,7 +24,7 @@ from rich.table import Table
 
 from aggregator import branch, folding
 from aggregator.branch import Branch, Keeping, Place
-from aggregator.dedup import Generation, periods_of
+from aggregator.dedup import periods_of
 from aggregator.folding import Fold, Folded
 from aggregator.known import Knowledge
 from aggregator.run import join
@@ -37,6 +37,7 @@ from ingest.poll import Collector, Gathering, Source
 from ingest.verdicts import AdmissionRules
 from services.clock import now_ms
 from services.counters import NOTHING_APPLIED, Applied, PartitionState
+from services.dedup_index import Generation
 from services.frames import decode_frame
 from services.identifiers import Epoch, FrameOffset, PartitionId
 from services.identity import identity_hasher

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from aggregator.branch import Keeping, Place
-from aggregator.dedup import periods_of, read_period
+from aggregator.dedup import periods_of
 from aggregator.folding import Fold, Folded
 from aggregator.known import Knowledge
 from aggregator.run import join
 from services.counters import NOTHING_APPLIED, Applied, PartitionState, ReadRequest
+from services.dedup_index import read_period
 from services.identifiers import Epoch, FrameOffset, PartitionId
 from services.keyspace import epoch_prefix, ids_key, tags
 from services.memory_counters import MemoryCounterStore

@@ -12,6 +12,9 @@ from tests.support.pipeline import PipelineUnderTest
 DAILY_RANGE_MS: Final = 360 * DAY_MS
 """One daily request's range; the API takes 400 days."""
 
+LATE_MS: Final = 3_600_000
+"""A block is complete when asOf has passed its end by an hour."""
+
 # What the contract names, product by product: the API serves these and no other counters.
 SERVED: Final = {
     "codeCompletions": "activeUsers completions charsCompleted keystrokes lines automationFactor".split(),
@@ -47,6 +50,8 @@ def ask(client: httpx.Client, scope: Scope, granularity: str, begin_ms: int, end
     assert body["asOf"] == answer.headers["Tidemark-As-Of"]
     assert to_ms(body["asOf"]) <= now_ms()
     blocks: list[dict[str, Any]] = body["usage"]["data"]
+    for block in blocks:
+        assert block.pop("complete") is (to_ms(block["to"]) + LATE_MS <= to_ms(body["asOf"])), block
     return blocks
 
 

@@ -130,7 +130,7 @@ class Worker:
     def metric(self, name: str, **labels: str) -> float | None:
         """Return the sum of a metric's series that have these labels; None when it cannot be asked or has none."""
         with suppress(httpx.HTTPError, OSError):
-            page = httpx.get(f"http://{self._address()}/metrics", timeout=HTTP_SECONDS).text
+            page = httpx.get(f"http://{self.address()}/metrics", timeout=HTTP_SECONDS).text
             values = [
                 sample.value
                 for family in text_string_to_metric_families(page)
@@ -143,7 +143,7 @@ class Worker:
     def waits_for(self) -> str:
         """What /readyz says is missing; empty when nothing is, or it cannot be asked."""
         with suppress(httpx.HTTPError, OSError):
-            answer = httpx.get(f"http://{self._address()}/readyz", timeout=HTTP_SECONDS)
+            answer = httpx.get(f"http://{self.address()}/readyz", timeout=HTTP_SECONDS)
             return "" if answer.status_code == 200 else answer.text
         return ""
 
@@ -155,10 +155,10 @@ class Worker:
 
     def _status(self, page: str) -> int | None:
         with suppress(httpx.HTTPError, OSError):
-            return httpx.get(f"http://{self._address()}/{page}", timeout=HTTP_SECONDS).status_code
+            return httpx.get(f"http://{self.address()}/{page}", timeout=HTTP_SECONDS).status_code
         return None
 
-    def _address(self) -> str:
+    def address(self) -> str:
         return self._address_file.read_text().strip()
 
     def _run(self, settings: Mapping[str, str]) -> None:

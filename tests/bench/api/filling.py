@@ -7,11 +7,12 @@ from itertools import chain
 import numpy as np
 
 from aggregator.branch import Keeping, Place
-from aggregator.dedup import periods_of, read_period
+from aggregator.dedup import periods_of
 from aggregator.folding import Fold
 from aggregator.known import Knowledge
 from aggregator.run import join
 from services.counters import NOTHING_APPLIED, Applied, PartitionState, ReadRequest
+from services.dedup_index import read_period
 from services.frames import Frame
 from services.identifiers import Epoch, FrameOffset, PartitionId
 from services.identity import fingerprint

@@ -9,11 +9,12 @@ from typing import Any, Final, cast
 import numpy as np
 import redis
 
-from aggregator.dedup import PERIOD_MS, Generation, additions
+from aggregator.dedup import additions
 from aggregator.renewals import Renewals
 from aggregator.run import Run
 from services.clock import now_ms
 from services.counters import NOTHING_APPLIED, Applied, ApplyRequest, PartitionState
+from services.dedup_index import PERIOD_MS, Generation
 from services.identifiers import Epoch, FrameId, FrameOffset, PartitionId
 from services.keyspace import epoch_prefix, tags
 from services.redis_client import connect

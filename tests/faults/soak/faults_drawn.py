@@ -207,7 +207,11 @@ def _fault(row: int, name: str, inject: Inject) -> Fault:
 
 
 FAULTS = (
-    *(_fault(1 if point.startswith("ingest") else 4, f"dies at {point}", partial(_dies_at, point)) for point in POINTS),
+    *(
+        _fault(1 if point.startswith("ingest") else 4, f"dies at {point}", partial(_dies_at, point))
+        for point in POINTS
+        if point.startswith(("ingest.", "aggregator."))
+    ),
     _fault(1, "ingest killed", partial(_killed, "ingest")),
     _fault(2, "ingest frozen beyond its session", partial(_frozen, "ingest")),
     _fault(4, "aggregator killed", partial(_killed, "aggregator")),

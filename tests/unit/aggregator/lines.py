@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from aggregator.dedup import PERIOD_MS
+from services.dedup_index import PERIOD_MS
 from services.metrics_contract import PRODUCTS
 from services.windows import DAY_MS, HOUR_MS, rfc3339, to_ms
 from tests.support.log_of_frames import DIRECTORY

@@ -22,6 +22,7 @@ from services.health import HealthServer
 from services.identifiers import FrameOffset, PartitionId
 from services.lifecycle import Refused
 from services.memory_counters import MemoryCounterStore
+from services.spans import Spans
 from services.telemetry import Telemetry
 from tests.support.folded_log import FOR_EVER
 from tests.support.log_of_frames import FINGERPRINT, TopicReader
@@ -69,7 +70,12 @@ class FaultyStore(MemoryCounterStore):
 
 
 def applier_on(
-    store: MemoryCounterStore, state: PartitionState, *, max_items: int = 20_000, knowledge: Knowledge | None = None
+    store: MemoryCounterStore,
+    state: PartitionState,
+    *,
+    max_items: int = 20_000,
+    knowledge: Knowledge | None = None,
+    spans: Spans | None = None,
 ) -> PartitionApplier:
     telemetry = Telemetry("aggregator")
     shared = Shared(
@@ -81,6 +87,7 @@ def applier_on(
         telemetry=telemetry,
         crash_points=CrashPoints(""),
         lull=Lull(),
+        spans=spans,
     )
     return PartitionApplier(PARTITION, "0", state, shared)
 

@@ -3,21 +3,11 @@
 import numpy as np
 import pytest
 
-from aggregator.dedup import (
-    GROWTH,
-    PERIOD_MS,
-    RANGES_MIN,
-    SET_TARGET,
-    Generation,
-    additions,
-    copies,
-    lookup,
-    periods_of,
-    read_period,
-)
+from aggregator.dedup import GROWTH, RANGES_MIN, additions, copies, lookup, periods_of
 from aggregator.known_ids import KnownIds
 from aggregator.renewals import Renewals
 from aggregator.run import Run, join
+from services.dedup_index import PERIOD_MS, SET_TARGET, Generation, read_period
 from services.identifiers import FrameOffset
 from services.memory_counters import MemoryPartition
 from services.windows import DAY_MS, HOUR_MS, rfc3339

@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aggregator.dedup import read_period
 from aggregator.folding import Folded
 from services.counter_codec import unpack
+from services.dedup_index import read_period
 from services.identifiers import Epoch, PartitionId
 from services.keyspace import Kind, Scope, epoch_prefix, index_key, parse_counter_key
 from services.memory_counters import MemoryCounterStore

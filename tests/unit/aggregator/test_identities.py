@@ -4,8 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.dedup import Generation, generation_key, sets_of
+from aggregator.dedup import sets_of
 from aggregator.identities import Sought
+from services.dedup_index import Generation, generation_key
 
 PREFIX = "tm:{0}:e1:"
 PERIOD = 2_800

@@ -4,11 +4,12 @@ import pytest
 
 from aggregator.branch import Keeping, Place
 from aggregator.cells import EXPIRY_MAX_S, expiry_s
-from aggregator.dedup import periods_of, read_period
+from aggregator.dedup import periods_of
 from aggregator.folding import Fold, Folded
 from aggregator.known import Knowledge
 from aggregator.run import join
 from services.counters import NOTHING_APPLIED, Applied, PartitionState, ReadRequest
+from services.dedup_index import read_period
 from services.identifiers import Epoch, FrameOffset
 from services.keyspace import ids_key
 from services.memory_counters import MemoryCounterStore

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 
 import pytest
 from aiokafka import TopicPartition
@@ -83,3 +84,15 @@ async def test_an_end_that_is_named_too_low_is_not_believed_when_the_frame_is_th
 async def test_frames_that_are_gone_before_they_were_applied_are_a_gap_that_nothing_fills() -> None:
     with pytest.raises(Refused, match="unrecoverable_gap"):
         await HeldLog({}).check(PARTITION, STATE, (6, 9))
+
+
+async def test_a_client_that_no_longer_follows_the_cluster_ends_the_worker() -> None:
+    async def ended() -> None:
+        raise OSError("hung up")
+
+    task = asyncio.ensure_future(ended())
+    await asyncio.wait([task])
+    log = HeldLog({})
+    log._consumer._client = SimpleNamespace(_sync_task=task)
+    with pytest.raises(Refused, match=r"no longer follows the cluster.*hung up"):
+        await log.bounds([PARTITION])

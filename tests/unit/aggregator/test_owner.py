@@ -254,3 +254,59 @@ async def test_a_log_with_a_hole_is_told_from_frames_that_were_only_skipped() ->
     with pytest.raises(GapInLog, match="no frame at 0"):
         owner.failed.result()
     await owner.release()
+
+
+def waiting(owner: Owner) -> list[str]:
+    return sorted(name for name, work in owner.works().items() if work.waits)
+
+
+async def until_waiting(owner: Owner, wanted: list[str]) -> None:
+    async with asyncio.timeout(5):
+        while waiting(owner) != wanted:  # noqa: ASYNC110 -- its watches are waited for
+            await asyncio.sleep(0)
+
+
+async def test_frames_that_came_and_are_not_applied_wait_and_those_that_are_do_not() -> None:
+    store = StuckStore(1)
+    owner = owner_of(store)
+    await owner.assign([PARTITION])
+    assert waiting(owner) == []
+    await owner.offer(PARTITION, FrameOffset(0), heartbeats(1)[0], lambda: None)
+    assert waiting(owner) == ["partition 0 of usage.frames"]
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert waiting(owner) == ["partition 0 of usage.frames"], "while it is on its way"
+    await owner.release()
+    assert waiting(owner) == []
+
+
+async def test_frames_that_stand_in_the_log_and_do_not_come_wait_until_somebody_applied_them() -> None:
+    store = MemoryCounterStore(1)
+    owner = owner_of(store, check_interval=0, frame_check_interval=0)
+    await owner.assign([PARTITION])
+    watches = [asyncio.create_task(watch) for watch in (owner.watch_log(), owner.watch_store())]
+    await until_waiting(owner, ["partition 0 of usage.frames"])  # the probe's log ends at 1000
+    before = owner.works()["partition 0 of usage.frames"].mark
+    applied = ApplyRequest(epoch=Epoch(1), first=FrameOffset(0), last=FrameOffset(999), frame_id=FrameId(1))
+    await store.apply(PARTITION, applied)
+    await until_waiting(owner, [])
+    assert owner.works()["partition 0 of usage.frames"].mark != before
+    for watch in watches:
+        watch.cancel()
+    await asyncio.gather(*watches, return_exceptions=True)
+    await owner.release()
+
+
+async def test_an_assignment_waits_while_it_lasts() -> None:
+    seen: list[list[str]] = []
+
+    class LookingProbe(QuietProbe):
+        async def bounds(self, partitions: Iterable[PartitionId]) -> dict[PartitionId, tuple[int, int]]:
+            seen.append(waiting(owner))
+            return await super().bounds(partitions)
+
+    owner = owner_of(MemoryCounterStore(1), probe=LookingProbe())
+    await owner.assign([PARTITION])
+    assert seen == [["an assignment"]]
+    assert waiting(owner) == []
+    await owner.release()

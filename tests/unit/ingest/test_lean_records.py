@@ -7,8 +7,8 @@ from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import READ_UNCOMMITTED, PartitionRecords
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from ingest.header_names import TolerantRecords
 from ingest.lean_records import LeanRecords
+from services.kafka_header_names import TolerantRecords
 
 SOURCE = TopicPartition("usage.events", 3)
 FIELDS = ("offset", "timestamp", "key", "value", "headers")

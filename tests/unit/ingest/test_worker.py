@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -91,9 +92,13 @@ class Acknowledging:
         self._failing = failing
         self._silent = silent
         self.sent: dict[str, list[bytes]] = defaultdict(list)
+        self.headers: list[Sequence[tuple[str, bytes]]] = []
+        """Of each frame sent."""
 
-    async def send_and_wait(self, topic: str, value: bytes, **_: Any) -> None:
+    async def send_and_wait(self, topic: str, value: bytes, **others: Any) -> None:
         self.sent[topic].append(value)
+        if topic == "usage.frames":
+            self.headers.append(others["headers"] or ())
         if topic == self._silent:
             await asyncio.Event().wait()
         await asyncio.sleep(0)
@@ -229,3 +234,18 @@ async def test_a_client_that_no_longer_follows_the_cluster_ends_the_worker() -> 
     with pytest.raises(KafkaUnavailable, match="no longer follows the cluster: RuntimeError\\('a surprise'\\)"):
         await work([], log, producer)
     assert not log
+
+
+async def test_a_trace_goes_with_the_last_frame_that_its_event_may_be_in() -> None:
+    traceparent = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    first = replace(RECORDS[0], headers=[("traceparent", traceparent)])
+    producer = Acknowledging([])
+    await work([first, *RECORDS[1:7]], [], producer)
+    events = [decode_frame(value).event_count for value in producer.sent["usage.frames"]]
+    carrying = [bool(headers) for headers in producer.headers]
+    assert [(count, carries) for count, carries in zip(events, carrying, strict=True) if count] == [
+        *((2, False) for _ in range(3)),
+        (1, True),
+    ]
+    [(name, value)] = next(headers for headers in producer.headers if headers)
+    assert (name, value) == ("tidemark-traces", traceparent + b" usage.events 0 0")

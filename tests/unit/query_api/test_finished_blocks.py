@@ -53,8 +53,12 @@ async def usage_of(reader: UsageReader, scope: Scope, asked: AskedRange) -> Scop
         return None
 
 
-def frames_of(days: Sequence[tuple[int, str, str]], frame_events: int) -> list[bytes]:
-    """Return the frames of one partition that hold an event a (day, organization, user)."""
+def frames_of(days: Sequence[tuple[int, str, str]], frame_events: int, days_a_poll: int | None = None) -> list[bytes]:
+    """Return the frames of one partition that hold an event a (day, organization, user).
+
+    Args:
+        days_a_poll: how much later each poll of five events says that the source is read up to; None: it never says.
+    """
     records = [
         FakeRecord(
             offset=at,
@@ -63,7 +67,10 @@ def frames_of(days: Sequence[tuple[int, str, str]], frame_events: int) -> list[b
         )
         for at, (day, organization, user) in enumerate(days)
     ]
-    [frames] = FrameMaker(1, frame_events=frame_events).poll({0: records}, read_up_to_ms=JANUARY_MS)
+    maker, frames = FrameMaker(1, frame_events=frame_events), []
+    for start in range(0, len(records), 5):
+        read_up_to_ms = None if days_a_poll is None else JANUARY_MS + days_a_poll * start * DAY_MS // 5
+        frames += maker.poll({0: records[start : start + 5]}, read_up_to_ms=read_up_to_ms)[0]
     return frames
 
 
@@ -93,11 +100,11 @@ STEPS = st.lists(
 
 
 @settings(max_examples=60)
-@given(st.lists(EVENTS, min_size=5, max_size=30), STEPS, st.integers(1, 5))
+@given(st.lists(EVENTS, min_size=5, max_size=30), STEPS, st.integers(1, 5), st.sampled_from([None, 0, 9, 30]))
 async def test_what_is_remembered_is_what_would_be_read(
-    days: list[tuple[int, str, str]], steps: list[tuple[Any, ...]], frame_events: int
+    days: list[tuple[int, str, str]], steps: list[tuple[Any, ...]], frame_events: int, days_a_poll: int | None
 ) -> None:
-    frames = frames_of(days, frame_events)
+    frames = frames_of(days, frame_events, days_a_poll)
     store = await begun(1)
     reader, copied = reader_of(store), copy.deepcopy(store.partitions)
     for step in steps:
@@ -187,7 +194,7 @@ SPAN = Span(range(1, 2), (PlannedBlock(0, 24),))
 
 def test_what_was_not_asked_for_longest_goes_when_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finished_blocks, "BYTES_REMEMBERED", 20)
-    finished, at = FinishedBlocks(), Revision(Epoch(1), (FrameId(1),))
+    finished, at = FinishedBlocks(), Revision(Epoch(1), (FrameId(1),), 1)
     for scope in SCOPES[:2]:
         finished.remember(scope, SPAN, at, b"x" * 10)
     assert finished.find(SCOPES[0], SPAN, at)
@@ -210,6 +217,6 @@ def test_blocks_are_parted_where_their_months_change() -> None:
 async def test_another_epoch_is_another_revision() -> None:
     states = [await (await begun(1, Epoch(epoch))).state(PartitionId(0)) for epoch in (1, 2)]
     first, second = (replace(state, months={1: FrameId(7)}) for state in states if state is not None)
-    assert revision_of(None, SPAN) is None
-    assert revision_of(first, SPAN) == Revision(Epoch(1), (FrameId(7),))
-    assert revision_of(second, SPAN) == Revision(Epoch(2), (FrameId(7),))
+    assert revision_of(None, SPAN, 0) is None
+    assert revision_of(first, SPAN, DAY_MS) == Revision(Epoch(1), (FrameId(7),), 1)
+    assert revision_of(second, SPAN, None) == Revision(Epoch(2), (FrameId(7),), None)

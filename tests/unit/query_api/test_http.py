@@ -238,7 +238,8 @@ async def test_openapi_schemas_have_the_contracts_members(api: Api) -> None:
         },
         "InstructUsage": {"acceptedCount"},
         "UsageBlock": {
-            "from", "to", "activeUsers", "productivityFactor", "codeCompletions", "chat", "agent", "instruct",
+            "from", "to", "complete", "activeUsers", "productivityFactor", "codeCompletions", "chat", "agent",
+            "instruct",
         },
         "UsageContainer": {"granularity", "data"},
         "OrgUsageResponse": {"organizationId", "from", "to", "usage", "asOf"},

@@ -41,7 +41,7 @@ def served(
         for name, amount in amounts.get(product.name, {}).items():
             sums[0, product.code, product.counters.index(name)] = amount
     cells = BlockCells(sums=sums, active=np.array([active]), active_in_any=np.array([active_in_any]))
-    [block] = usage_blocks([BLOCK], cells)
+    [block] = usage_blocks([BLOCK], cells, [None])
     return block
 
 
@@ -80,6 +80,7 @@ def test_a_factor_without_denominator_is_left_out_and_every_product_is_there() -
     assert served({}) == {
         "from": "1970-01-01T00:00:00Z",
         "to": "1970-01-02T00:00:00Z",
+        "complete": None,
         "activeUsers": 0,
         "codeCompletions": {"activeUsers": 0, "completions": 0, "charsCompleted": 0, "keystrokes": 0, "lines": 0},
         "chat": {

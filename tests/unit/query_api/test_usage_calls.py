@@ -72,6 +72,7 @@ async def test_an_organizations_day_is_answered_as_the_contract_says(api: Api, c
                 {
                     "from": "2026-09-12T00:00:00Z",
                     "to": "2026-09-13T00:00:00Z",
+                    "complete": False,
                     "activeUsers": 3,
                     "productivityFactor": 0.364,
                     "codeCompletions": {
@@ -172,6 +173,33 @@ async def test_unknown_freshness_is_null_and_has_no_header(api: Api, counted: Co
     response = await api.get(ORGANIZATION, span(DAY, DAY + 24))
     assert response.json()["asOf"] is None
     assert "Tidemark-As-Of" not in response.headers
+
+
+async def test_a_block_is_complete_when_as_of_has_passed_its_end_by_the_lateness_allowance(
+    api: Api, counted: Counted
+) -> None:
+    counted.add(Use(user="ann", hour=DAY + 1, product=CHAT, amounts={"interactions": 1}))
+    asked = span(DAY, DAY + 3, "hour")
+    found = []
+    for read_up_to_ms in (None, (DAY + 2) * HOUR_MS - 1, (DAY + 2) * HOUR_MS, (DAY + 4) * HOUR_MS):
+        counted.read_up_to_ms = read_up_to_ms
+        await counted.write(api.store)
+        found.append([block["complete"] for block in await api.blocks(ORGANIZATION, asked)])
+    assert found == [[None] * 3, [False] * 3, [True, False, False], [True] * 3]
+
+
+async def test_a_block_that_becomes_complete_is_news_for_a_client_that_has_its_numbers(
+    api: Api, counted: Counted
+) -> None:
+    counted.add(Use(user="ann", hour=DAY + 1, product=CHAT, amounts={"interactions": 1}))
+    tags: list[str] = []
+    for read_up_to_ms in (DAY * HOUR_MS, (DAY + 1) * HOUR_MS, (DAY + 2) * HOUR_MS, (DAY + 3) * HOUR_MS):
+        counted.read_up_to_ms = read_up_to_ms
+        await counted.write(api.store)
+        response = await api.get(ORGANIZATION, span(DAY, DAY + 1), bearer() | {"If-None-Match": ", ".join(tags)})
+        tags.append(response.headers["ETag"])
+        assert response.status_code == (200 if tags.count(tags[-1]) == 1 else 304)
+    assert [tags.index(tag) for tag in tags] == [0, 0, 2, 2]
 
 
 async def test_counters_of_a_later_epoch_are_found(api: Api) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from services.cli.dead_letters import members
+from services.cli.dead_letter_rows import members
 from services.cli.main import app, main
 from services.cli.run import Role, refuse_known_secrets
 from services.cli.up import limits_of, overrides_of
@@ -44,6 +44,7 @@ def test_the_first_line_says_what_embedded_servers_are_not_good_for() -> None:
         (Role.INGEST, "TIDEMARK_EVENTS__IDENTITY_SECRET"),
         (Role.AGGREGATOR, "TIDEMARK_EVENTS__IDENTITY_SECRET"),
         (Role.API, "TIDEMARK_API__JWT_SECRET"),
+        (Role.CANARY, "TIDEMARK_API__JWT_SECRET"),
     ],
 )
 def test_a_role_refuses_the_secret_that_everybody_knows(role: Role, variable: str) -> None:
@@ -58,6 +59,10 @@ def test_an_api_that_checks_tokens_of_another_issuer_needs_no_secret(given: dict
     refuse_known_secrets(Role.API, load_settings({"api": given}))
     with pytest.raises(WrongSettings):
         refuse_known_secrets(Role.INGEST, load_settings({"api": given}))
+
+
+def test_a_canary_with_a_token_of_its_own_needs_no_secret() -> None:
+    refuse_known_secrets(Role.CANARY, load_settings({"canary": {"api_token": "a.b.c"}}))
 
 
 def test_a_given_setting_is_known_by_variable_and_by_file_even_with_the_default_value(
@@ -103,6 +108,7 @@ def test_a_missing_state_file_is_one_sentence_and_code_2(
     "command",
     [
         *("up", "run", "demo", "wait", "lag", "topics create", "counters export", "dead-letters list"),
+        *("dead-letters show", "dead-letters replay", "dead-letters purge"),
         "frames skip",
         *("api-key create", "api-key list", "api-key revoke"),
     ],

@@ -12,7 +12,7 @@ from services.event_rules import read_time_ms
 from services.pipeline_state import PipelineState, write_state
 from services.settings import ApiSettings, Settings
 from services.token_keys import fixed_keys
-from services.tokens import Claims, Role, check_token
+from services.tokens import BadToken, Claims, Role, check_ops_token, check_token
 
 
 def tidemark(*arguments: str) -> Result:
@@ -72,3 +72,26 @@ def test_a_deployment_that_checks_tokens_of_another_issuer_makes_none_without_a_
     assert "TIDEMARK_API__JWT_SECRET is not set" in printed.err
     monkeypatch.setenv("TIDEMARK_API__JWT_SECRET", "a secret of our own that is long enough")
     assert tidemark("--organization", "acme", "--role", "Admin").exit_code == 0
+
+
+def test_a_token_of_scope_ops_opens_the_operators_routes_alone() -> None:
+    result = tidemark("--scope", "ops", "--user", "ada")
+    api = Settings().api
+    text = result.stdout.strip()
+    assert check_ops_token(text, fixed_keys(api), issuer=api.jwt_issuer, audience=api.jwt_audience) == "ada"
+    with pytest.raises(BadToken):
+        accepted(text, api)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--scope", "ops", "--organization", "acme"], "leave out --organization and --role"),
+        (["--role", "Admin"], "give --organization and --role"),
+        (["--organization", "acme"], "give --role"),
+    ],
+)
+def test_a_token_is_a_users_or_an_operators_and_half_of_neither(arguments: list[str], sentence: str) -> None:
+    result = tidemark(*arguments)
+    assert result.exit_code == 2
+    assert sentence in " ".join(result.output.replace("│", " ").split())

@@ -8,8 +8,8 @@ from urllib.request import Request, urlopen
 import pytest
 
 from services import health as health_module
-from services.clock import monotonic_s
 from services.health import HealthServer, keep_beating
+from services.stuck import Look, Work
 from services.telemetry import Telemetry
 
 
@@ -41,17 +41,27 @@ def test_the_address_file_holds_the_address_while_the_server_runs(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_healthy_while_it_beats_and_stuck_when_it_does_not(
-    server: HealthServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_healthy_until_the_watchdog_finds_it_stuck(server: HealthServer) -> None:
     assert ask(server, "/healthz") == (200, b'{"status": "healthy"}')
-    now_s = monotonic_s()
-    monkeypatch.setattr(health_module, "monotonic_s", lambda: now_s + 10.5)
+    server.stuck("the event loop has not turned for 10 s")
     status, body = ask(server, "/healthz")
-    assert status == 503
-    assert "has not turned" in json.loads(body)["stuck"]
-    server.beat()
+    assert (status, json.loads(body)) == (503, {"stuck": "the event loop has not turned for 10 s"})
+    server.stuck(None)
     assert ask(server, "/healthz")[0] == 200
+
+
+def test_a_look_shows_turns_and_works_and_whether_a_dependency_is_away(server: HealthServer) -> None:
+    works = {"a poll": Work(waits=True, mark=1)}
+    with server.working(lambda: works):
+        server.beat()
+        assert server.look() == Look(turns=1, works=works)
+    server.not_ready("assignment", "no partitions yet")
+    assert server.look() == Look(turns=1)
+    server.not_ready("redis", "it is away")
+    server.not_ready("redis", "it is away")
+    assert server.look().outages == 2
+    server.ready("redis")
+    assert server.look().outages is None
 
 
 def test_ready_only_when_every_part_ever_named_is(server: HealthServer) -> None:

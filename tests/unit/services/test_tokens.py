@@ -6,7 +6,18 @@ import pytest
 
 from services.identifiers import OrganizationId, UserId
 from services.token_keys import VerificationKey, parse_jwks, parse_keys
-from services.tokens import BadToken, Claims, NoKeyFits, Role, TokenKey, check_token, issue_token
+from services.tokens import (
+    BadToken,
+    Claims,
+    NoKeyFits,
+    NotAnOperator,
+    Role,
+    TokenKey,
+    check_ops_token,
+    check_token,
+    issue_ops_token,
+    issue_token,
+)
 from tests.support.signing import (
     FromNow,
     ec_key,
@@ -46,6 +57,46 @@ def refusal(text: str, *keys: VerificationKey) -> BadToken:
 
 def test_an_issued_token_gives_its_claims_back() -> None:
     assert verified(issue_token(CLAIMS, KEY, issued_s=now_s(), lifetime_s=60)) == CLAIMS
+
+
+def operator(text: str, *keys: VerificationKey) -> UserId:
+    return check_ops_token(text, keys or [SECRET], issuer=KEY.issuer, audience=KEY.audience)
+
+
+def test_an_operators_token_opens_the_operators_routes_and_no_users() -> None:
+    text = issue_ops_token(UserId("ada"), KEY, issued_s=now_s(), lifetime_s=60)
+    assert operator(text) == "ada"
+    assert "has the scope ops" in str(refusal(text))
+
+
+def test_a_users_token_opens_none_of_the_operators_routes() -> None:
+    with pytest.raises(NotAnOperator, match="lacks the scope ops"):
+        operator(issue_token(CLAIMS, KEY, issued_s=now_s(), lifetime_s=60))
+
+
+@pytest.mark.parametrize("scope", ["ops", "openid ops", "ops profile"])
+def test_a_token_is_an_operators_or_a_users_but_never_both(scope: str) -> None:
+    text = signed(payload(scope=scope))
+    operator(text)
+    refusal(text)
+
+
+@pytest.mark.parametrize("scope", ["", "operations", "OPS", "openid", 7, ["ops"], None])
+def test_another_scope_is_not_that_of_operators(scope: Any) -> None:
+    text = signed(payload(scope=scope))
+    verified(text)
+    with pytest.raises(NotAnOperator):
+        operator(text)
+
+
+@pytest.mark.parametrize("changes", [{"iss": "somebody"}, {"aud": "another"}, {"exp": FromNow(-40)}, {"sub": ""}])
+def test_an_operators_token_is_checked_as_every_other(changes: dict[str, Any]) -> None:
+    with pytest.raises(BadToken):
+        operator(signed(payload(scope="ops", **changes)))
+    with pytest.raises(NoKeyFits):
+        operator(hmac_token(b"another secret that is long enough", payload(scope="ops")))
+    with pytest.raises(BadToken):
+        operator(unsigned_token(payload(scope="ops")))
 
 
 @pytest.mark.parametrize("name", ["iss", "aud", "exp", "sub", "organizationid", "role"])

@@ -4,7 +4,7 @@ import pytest
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
 
-from ingest.header_names import TolerantRecords
+from services.kafka_header_names import TolerantRecords
 from tests.support.strange_headers import NAME, READ_AS, StrangeBatch
 
 

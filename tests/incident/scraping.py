@@ -1,0 +1,67 @@
+"""Scrapes every role once a second, as Prometheus would once a minute."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Final, Self
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.worker import Worker
+
+EVERY_SECONDS: Final = 1.0
+SCRAPE_SECONDS: Final = 0.8
+
+Series = Mapping[str, Sequence[float | None]]
+"""Name with labels, as Prometheus writes it -> its value at each minute; None where it was not there."""
+
+
+class Scraping:
+    """Scrapes from a thread of its own while its block runs. Of a worker that does not answer there is `up` 0."""
+
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        self._workers = workers
+        self._samples: dict[str, dict[int, float]] = {}
+        self._minutes = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="scraping", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    @property
+    def minutes(self) -> int:
+        """How many scrapes are done: the minute of the next one."""
+        return self._minutes
+
+    def series(self) -> Series:
+        """Return all that was seen up to now."""
+        count = self._minutes
+        return {name: [values.get(at) for at in range(count)] for name, values in self._samples.copy().items()}
+
+    def _run(self) -> None:
+        with httpx.Client(timeout=SCRAPE_SECONDS) as client:
+            while not self._stop.wait(EVERY_SECONDS):
+                for worker in self._workers:
+                    self._scrape(client, worker)
+                self._minutes += 1
+
+    def _scrape(self, client: httpx.Client, worker: Worker) -> None:
+        labels = {"job": f"tidemark-{worker.role}", "instance": worker.name}
+        page = ""
+        with suppress(httpx.HTTPError, OSError):
+            page = client.get(f"http://{worker.address()}/metrics").text
+        self._keep("up", labels, 1.0 if page else 0.0)
+        for family in text_string_to_metric_families(page):
+            for sample in family.samples:
+                self._keep(sample.name, sample.labels | labels, sample.value)
+
+    def _keep(self, name: str, labels: Mapping[str, str], value: float) -> None:
+        written = ",".join(f'{label}="{text}"' for label, text in sorted(labels.items()))
+        self._samples.setdefault(f"{name}{{{written}}}", {})[self._minutes] = value
