@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from aggregator.shadow_run import Shadow, ShadowRun, on_each, shadow_run
+from aggregator.shadow_run import AT_ONCE, Shadow, ShadowRun, on_each, shadow_run
 from services.clock import monotonic_s
 from services.counters import StoreRefused
 from services.identifiers import PartitionId
@@ -18,6 +18,9 @@ from services.verification import Progress, Rebuilt
 
 SWAP_WITHIN_S: Final = 60.0
 """A partition gets a frame or a few in a second: the shadow stands level with it most of the time."""
+
+SWEEPS: Final = 4
+"""Times that replaced keys are taken away: each looks at all keys, and until then they take room in Redis."""
 
 
 async def rebuild(
@@ -39,6 +42,7 @@ async def rebuild(
             stay so; to run it again is safe.
     """
     rebuilt = Rebuilt()
+    sweep_after = max(AT_ONCE, settings.topics.frames_partitions // SWEEPS)
     async with shadow_run(settings, redis_share, progress) as run:
 
         async def renew(partition: PartitionId) -> None:
@@ -46,11 +50,12 @@ async def rebuild(
                 await _swap(run, shadow)
             rebuilt.partitions.append(partition)
             run.crash_points.visit("rebuild.after_swap")
-            replaced = (await run.keys(partition)).get(shadow.live_epoch, ())
-            await run.unlink(replaced)
-            rebuilt.unlinked += len(replaced)
+            if len(rebuilt.partitions) % sweep_after == 0:
+                rebuilt.unlinked += await run.sweep()
 
         await on_each(map(PartitionId, partitions), renew)
+        if len(rebuilt.partitions) % sweep_after:
+            rebuilt.unlinked += await run.sweep()
         rebuilt.events, rebuilt.seconds = run.events, monotonic_s() - run.began_s
     rebuilt.partitions.sort()
     return rebuilt
@@ -58,11 +63,13 @@ async def rebuild(
 
 async def _swap(run: ShadowRun, shadow: Shadow) -> None:
     gives_up_s = monotonic_s() + SWAP_WITHIN_S
-    while not shadow.is_live:
+    while True:
         if shadow.stuck is None:
             await shadow.follow(run, await run.state(shadow.partition))
-        shadow.is_live = await _is_swapped(run, shadow)
-        if not shadow.is_live and monotonic_s() > gives_up_s:
+        if await _is_swapped(run, shadow):
+            run.is_live(shadow)
+            return
+        if monotonic_s() > gives_up_s:
             raise Refused(
                 f"partition {shadow.partition} moved on with every try to swap for {SWAP_WITHIN_S:g} s, or its last"
                 " frame was skipped by hand: nothing was changed there; run it again when there is less traffic"

@@ -13,7 +13,6 @@ from typing import Final, TypeVar
 
 from aggregator.applying import Shared
 from aggregator.branch import Keeping, keeping_of
-from aggregator.key_scans import KeyScans
 from aggregator.known import Knowledge
 from aggregator.log_probe import LogProbe
 from aggregator.lull import Lull
@@ -21,6 +20,7 @@ from aggregator.pacing import Pace
 from aggregator.retrying import Retrying
 from aggregator.shadow_fold import ShadowFold
 from aggregator.shadow_store import LEASE_S, PacedStore, ShadowStore, taken_over
+from aggregator.sweeping import KeptEpochs
 from services.clock import monotonic_s
 from services.counters import NOTHING_APPLIED, CounterStore, PartitionState, StoreRefused, StoreUnavailable
 from services.crash_points import CrashPoints
@@ -28,7 +28,7 @@ from services.dedup_index import COPY_MS
 from services.health import HealthServer
 from services.identifiers import Epoch, FrameOffset, PartitionId
 from services.identity import fingerprint
-from services.keyspace import shadow_key, tags
+from services.keyspace import epoch_of, shadow_key, tags
 from services.lifecycle import Refused
 from services.redis_client import connect
 from services.redis_counters import RedisCounterStore
@@ -77,7 +77,7 @@ class ShadowRun:
         self.pace = pace
         self.crash_points = CrashPoints(settings.testing.crash_point)
         self.tags = tags(settings.topics.frames_partitions)
-        self._scans = KeyScans(self.tags, lambda cursor: self.call(lambda: shadows.page_of_keys(cursor)))
+        self._kept = KeptEpochs(self.tags)
         self.began_s = monotonic_s()
         self._probe = probe
         self._shadow = shadow
@@ -128,12 +128,50 @@ class ShadowRun:
 
     async def keys(self, partition: PartitionId) -> Mapping[Epoch, Sequence[str]]:
         """Return the keys of each epoch of a partition."""
-        return await self._scans.keys(partition)
+        found: dict[Epoch, set[str]] = {}
+        async for names in self._pages(partition):
+            for key in map(bytes.decode, names):
+                if (epoch := epoch_of(key, self.tags[partition])) is not None:
+                    found.setdefault(epoch, set()).add(key)
+        return {epoch: list(keys) for epoch, keys in found.items()}
 
-    async def unlink(self, gone: Sequence[str]) -> None:
-        """Take away keys of one partition, in slices."""
+    async def sweep(self) -> int:
+        """Take away the keys of epochs that are neither live nor being made; return how many there were."""
+        gone = 0
+        async for names in self._pages(None):
+            for (partition, epoch), keys in self._kept.rubbish(names).items():
+                await self._unlink(partition, epoch, keys)
+                gone += len(keys)
+        return gone
+
+    async def begin(self) -> None:
+        """Take away what earlier runs left, because they were killed."""
+        for number in range(self.settings.topics.frames_partitions):
+            partition = PartitionId(number)
+            state = await self.retrying(lambda at=partition: self.live.state(at))  # type: ignore[misc]
+            if state is not None:
+                self._kept.set(partition, state.epoch)
+                await self.call(lambda at=partition: self.shadows.drop_state(at))  # type: ignore[misc]
+        await self.sweep()
+
+    def is_live(self, shadow: "Shadow") -> None:
+        """Take in that a shadow was swapped in: what it replaced is for the next sweep."""
+        shadow.is_live = True
+        self._kept.set(shadow.partition, shadow.epoch)
+
+    async def _pages(self, partition: PartitionId | None) -> AsyncIterator[list[bytes]]:
+        cursor, names = await self.call(lambda: self.shadows.page_of_keys(0, partition))
+        yield names
+        while cursor:
+            at = cursor
+            cursor, names = await self.call(lambda at=at: self.shadows.page_of_keys(at, partition))  # type: ignore[misc]
+            yield names
+
+    async def _unlink(self, partition: PartitionId, epoch: Epoch, gone: Sequence[str]) -> None:
         for start in range(0, len(gone), UNLINKED_AT_ONCE):
-            await self.call(lambda at=start: self.shadows.unlink(gone[at : at + UNLINKED_AT_ONCE]))  # type: ignore[misc]
+            batch = gone[start : start + UNLINKED_AT_ONCE]
+            if not await self.call(lambda batch=batch: self.shadows.unlink(partition, epoch, batch)):  # type: ignore[misc]
+                raise taken_over(partition)
 
     @asynccontextmanager
     async def shadow(
@@ -160,12 +198,8 @@ class ShadowRun:
                 " same"
             )
         last = FrameOffset(log.end - 1) if log.diverged else state.applied_offset
-        # Whatever epoch is not the live one was left by a run that was killed.
-        await self.call(lambda: self.shadows.drop_state(partition))
-        for left, keys in (await self.keys(partition)).items():
-            if left != state.epoch:
-                await self.unlink(keys)
         epoch = await self.call(lambda: self.shadows.new_epoch(state.epoch))
+        self._kept.set(partition, state.epoch, epoch)
         store = ShadowStore(self._shadow, self.pace, epoch, leased=not to_swap)
         begun = replace(
             state,
@@ -202,7 +236,7 @@ class ShadowRun:
             if ending is not None:
                 ending.cancel()
             await shadow.fold.stop()
-            with suppress(StoreUnavailable, StoreRefused):
+            with suppress(StoreUnavailable, StoreRefused, Refused):
                 await self._take_away(shadow)
 
     async def _look_at_log(self, partition: PartitionId, state: PartitionState, *, trust_log: bool) -> "_Log":
@@ -228,7 +262,7 @@ class ShadowRun:
         if shadow.is_live:
             return
         await self.call(lambda: self.shadows.drop_state(shadow.partition, shadow.epoch))
-        await self.unlink((await self.keys(shadow.partition)).get(shadow.epoch, ()))
+        await self._unlink(shadow.partition, shadow.epoch, (await self.keys(shadow.partition)).get(shadow.epoch, ()))
 
     async def _keep_ending_later(self, shadow: "Shadow") -> None:
         while True:
@@ -351,6 +385,7 @@ async def shadow_run(
             progress,
         )
         async with _beating(shadows, name):
+            await run.begin()
             yield run
 
 

@@ -32,6 +32,7 @@ class RedisShadows:
         self._client = client
         self._tags = tags(partitions)
         self._swap = Script(client.execute_command, "swap")
+        self._unlink = Script(client.execute_command, "unlink")
 
     async def take_run(self, run: str) -> bool:
         """Begin a run, or say that another one is under way. What tells runs apart is `run`."""
@@ -88,16 +89,20 @@ class RedisShadows:
             if epoch is None or await self._client.hget(key, "epoch") == b"%d" % epoch:
                 await self._client.unlink(key)
 
-    async def page_of_keys(self, cursor: int) -> tuple[int, list[bytes]]:
-        """Return where to go on, 0 at the end, and some keys of partitions; the first page is that of cursor 0."""
+    async def page_of_keys(self, cursor: int, partition: PartitionId | None = None) -> tuple[int, list[bytes]]:
+        """Return where to go on, 0 at the end, and some keys of a partition's epochs; the first page is of cursor 0.
+
+        Args:
+            partition: None for all of them.
+        """
+        tag = "*" if partition is None else self._tags[partition]
         with translated():
-            cursor, names = await self._client.scan(cursor, match=f"{PREFIX}{{*}}:e*", count=_SCAN_COUNT)
+            cursor, names = await self._client.scan(cursor, match=f"{PREFIX}{{{tag}}}:e*", count=_SCAN_COUNT)
         return cursor, cast(list[bytes], names)
 
-    async def unlink(self, keys: Sequence[str]) -> None:
-        """Take away up to `UNLINKED_AT_ONCE` keys of one partition."""
-        with translated():
-            await self._client.unlink(*keys)
+    async def unlink(self, partition: PartitionId, epoch: Epoch, keys: Sequence[str]) -> bool:
+        """Take away up to `UNLINKED_AT_ONCE` keys of an epoch; False, and nothing is done, if that is the live one."""
+        return bool(await self._unlink(state_key(self._tags[partition]), epoch, *keys))
 
     async def end_in(self, keys: Sequence[str], seconds: int) -> None:
         """Let keys of one partition end so many seconds from now; up to `ENDED_AT_ONCE`."""

@@ -93,7 +93,7 @@ def rebuild(
 
     Each partition is made beside the live one and swapped in one step, in which it is checked that both stand at the
     same frame: readers see the old numbers or the new ones, and no event is lost or counted twice. What stood in Redis
-    and is in no frame is gone then. Redis needs room for the counters of four partitions more while it runs.
+    and is in no frame is gone then. Redis needs room for half as much again as the counters take while it runs.
 
     Killed or failed on the way, partitions that were swapped stay so, the others are as they were; run it again.
     Refused, exit code 3: a log whose first frames are gone, or one that the counters were not made from.
