@@ -44,6 +44,7 @@ async def rebuild(
     rebuilt = Rebuilt()
     sweep_after = max(AT_ONCE, settings.topics.frames_partitions // SWEEPS)
     async with shadow_run(settings, redis_share, progress) as run:
+        left = run.swept
 
         async def renew(partition: PartitionId) -> None:
             async with run.shadow(partition, to_swap=True, trust_log=trust_log) as shadow:
@@ -51,11 +52,12 @@ async def rebuild(
             rebuilt.partitions.append(partition)
             run.crash_points.visit("rebuild.after_swap")
             if len(rebuilt.partitions) % sweep_after == 0:
-                rebuilt.unlinked += await run.sweep()
+                await run.sweep()
 
         await on_each(map(PartitionId, partitions), renew)
         if len(rebuilt.partitions) % sweep_after:
-            rebuilt.unlinked += await run.sweep()
+            await run.sweep()
+        rebuilt.unlinked = run.swept - left
         rebuilt.events, rebuilt.seconds = run.events, monotonic_s() - run.began_s
     rebuilt.partitions.sort()
     return rebuilt

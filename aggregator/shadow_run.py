@@ -77,7 +77,10 @@ class ShadowRun:
         self.pace = pace
         self.crash_points = CrashPoints(settings.testing.crash_point)
         self.tags = tags(settings.topics.frames_partitions)
+        self.swept = 0
+        """Keys that were swept up; one that a scan gave twice counts twice."""
         self._kept = KeptEpochs(self.tags)
+        self._sweeping = asyncio.Lock()
         self.began_s = monotonic_s()
         self._probe = probe
         self._shadow = shadow
@@ -135,14 +138,13 @@ class ShadowRun:
                     found.setdefault(epoch, set()).add(key)
         return {epoch: list(keys) for epoch, keys in found.items()}
 
-    async def sweep(self) -> int:
-        """Take away the keys of epochs that are neither live nor being made; return how many there were."""
-        gone = 0
-        async for names in self._pages(None):
-            for (partition, epoch), keys in self._kept.rubbish(names).items():
-                await self._unlink(partition, epoch, keys)
-                gone += len(keys)
-        return gone
+    async def sweep(self) -> None:
+        """Take away the keys of epochs that are neither live nor being made."""
+        async with self._sweeping:
+            async for names in self._pages(None):
+                for (partition, epoch), keys in self._kept.rubbish(names).items():
+                    await self._unlink(partition, epoch, keys)
+                    self.swept += len(keys)
 
     async def begin(self) -> None:
         """Take away what earlier runs left, because they were killed."""
