@@ -13,6 +13,7 @@ from aggregator.renewals import pause_s
 from aggregator.run import Run
 from aggregator.stored_cells import Active, Hash, LevelSums, StoredCells, Writes
 from services.frames import Column
+from services.settings import EventSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,15 @@ class Keeping:
     def ids_pause_s(self) -> int:
         """How long the end of a dedup set is left as it is."""
         return pause_s(self.ids_s)
+
+
+def keeping_of(events: EventSettings) -> Keeping:
+    """Return how long the live counters are kept."""
+    return Keeping(
+        hours_s=events.keep_hours,
+        days_s=events.keep_days,
+        ids_s=None if events.max_age is None else events.max_age + events.dedup_margin,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

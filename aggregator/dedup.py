@@ -81,7 +81,7 @@ def lookup(
             if (ids := known_ids.get(key, elapsed_s)) is not None:
                 known[events] |= ids.contains(run.identity[events])
                 continue
-            places, members = _sets(run.identity, events, generation.ranges)
+            places, members = sets_of(run.identity, events, generation.ranges)
             for place, rows in zip(places.tolist(), members, strict=True):
                 groups.append([f"{key}/{place}", *[texts[row] for row in rows.tolist()]])
                 asked.append(rows)
@@ -166,7 +166,7 @@ def additions(
                 continue
             taken, events = events[: latest.room], events[latest.room :]
             key = generation_key(prefix, period, number)
-            places, members = _sets(run.identity, taken, latest.ranges)
+            places, members = sets_of(run.identity, taken, latest.ranges)
             due = renewals.due(key, places, elapsed_s)
             for place, rows_of_set, is_due in zip(places.tolist(), members, due.tolist(), strict=True):
                 of_set: list[str | bytes] = [f"{key}/{place}", *[texts[row] for row in rows_of_set.tolist()]]
@@ -205,8 +205,13 @@ def _places(run: Run) -> Iterator[tuple[int, Column]]:
                 yield neighbour, near
 
 
-def _sets(identity: Column, events: Column, ranges: int) -> tuple[Column, list[Column]]:
-    """Return the places of a generation's sets that events belong to, ascending, and the events of each."""
+def sets_of(identity: Column, events: Column, ranges: int) -> tuple[Column, list[Column]]:
+    """Return the places of a generation's sets that events belong to, ascending, and the events of each.
+
+    Args:
+        identity: all identities.
+        events: places in it.
+    """
     places = set_places(identity[events], ranges)
     of_set = grouped(places)
     bounds, ordered = [*of_set.starts.tolist(), len(events)], events[of_set.order]

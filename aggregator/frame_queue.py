@@ -64,6 +64,7 @@ class FrameQueue:
         self._queue: deque[Waiting] = deque()
         self._changed = asyncio.Condition()
         self._released = False
+        self._hurried = False
         self._wrong: Exception | None = None
         self.items_an_event = _FIRST_GUESS_ITEMS
         """Ids and cells that an event brought lately."""
@@ -111,9 +112,16 @@ class FrameQueue:
             await self._changed.wait_for(lambda: self._released or not self._is_full())
             if self._released:
                 return
+            self._hurried = False
             self._queue.append(Waiting(offset, frame, done, traces))
             self._lull.frame_came()
             self.expected = FrameOffset(offset + 1)
+            self._changed.notify_all()
+
+    async def hurry(self) -> None:
+        """Say that no more is coming for now: what waits is handed out without waiting for a full call."""
+        async with self._changed:
+            self._hurried = True
             self._changed.notify_all()
 
     async def release(self) -> None:
@@ -154,6 +162,7 @@ class FrameQueue:
             return (
                 len(self._queue) == QUEUE_FRAMES
                 or self._wrong is not None
+                or self._hurried
                 or self.holds_a_call
                 or not _is_behind(self._queue[-1].frame)
             )

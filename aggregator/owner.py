@@ -13,7 +13,7 @@ import structlog
 
 from aggregator.applying import PartitionApplier, Shared
 from aggregator.asking_log import AskingLog
-from aggregator.branch import Keeping
+from aggregator.branch import keeping_of
 from aggregator.errors import LostWrites
 from aggregator.holding import count_crash
 from aggregator.known import Knowledge
@@ -63,14 +63,9 @@ class Owner:
         self._health = health
         self._partitions = settings.topics.frames_partitions
         self._fingerprint = fingerprint(settings.events.identity_secret.get_secret_value())
-        events = settings.events
         self._shared = Shared(
             store=store,
-            keeping=Keeping(
-                hours_s=events.keep_hours,
-                days_s=events.keep_days,
-                ids_s=None if events.max_age is None else events.max_age + events.dedup_margin,
-            ),
+            keeping=keeping_of(settings.events),
             knowledge=Knowledge(),
             max_items=settings.aggregator.max_call_items,
             retrying=retrying,

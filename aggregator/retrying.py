@@ -4,7 +4,14 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 import structlog
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    stop_after_delay,
+    stop_never,
+    wait_random_exponential,
+)
 
 from services.counters import StoreUnavailable
 from services.health import HealthServer
@@ -18,11 +25,16 @@ _PART: Final = "redis"
 
 
 class Retrying:
-    """Calls the store again with growing, jittered pauses of at most 2 s, for as long as it is away."""
+    """Calls the store again with growing, jittered pauses of at most 2 s, for as long as it is away.
 
-    def __init__(self, telemetry: Telemetry, health: HealthServer) -> None:
+    Args:
+        limit_s: after so long it raises `StoreUnavailable`; None: never.
+    """
+
+    def __init__(self, telemetry: Telemetry, health: HealthServer, limit_s: float | None = None) -> None:
         self._telemetry = telemetry
         self._health = health
+        self._stop = stop_never if limit_s is None else stop_after_delay(limit_s)
         self._log = structlog.get_logger()
 
     async def __call__(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -33,6 +45,8 @@ class Retrying:
             retry=retry_if_exception_type(StoreUnavailable),
             wait=wait_random_exponential(multiplier=0.05, max=MAX_PAUSE_S),
             before_sleep=self._before_sleep,
+            stop=self._stop,
+            reraise=True,
         )(attempt)
         self._health.ready(_PART)
         return answer

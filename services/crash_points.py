@@ -15,6 +15,7 @@ POINTS: Final = (
     "aggregator.before_apply",
     "aggregator.after_reply",
     "aggregator.after_ack",
+    "rebuild.after_swap",
     "replay.after_sending",
 )
 KILLED: Final = 137

@@ -6,7 +6,10 @@ Layout, with `{tag}` the hash tag of the organization's partition and `e1` the e
     tm:rollbacks                                string  times that Redis lost writes (services.redis_rollbacks)
     tm:api-keys                                 hash  API keys (services.api_keys): SHA-256 -> the rest, as JSON
     tm:rates:{WHOSE}, tm:rates:{WHOSE}/-1       string  requests in this window and the last (services.redis_rates)
+    tm:shadow-run                               string  whose run of verify or rebuild it is (services.redis_shadows)
+    tm:shadow-epoch                             string  the last epoch that such a run took
     tm:{tag}:state                              hash  progress of the partition (services.counters.PartitionState)
+    tm:{tag}:shadow                             hash  the same of an epoch that is being made beside the live one
     tm:{tag}:e1:h:ORG[/t/TEAM|/u/USER]/DAY      hash  hour counters of one day, one field a (hour, product)
     tm:{tag}:e1:d:ORG[/t/TEAM|/u/USER]/MONTH    hash  day counters of one month, one field a (day, product)
     tm:{tag}:e1:ha:ORG[/t/TEAM]/DAY             hash  bitmaps of the users active in an hour, same fields
@@ -44,6 +47,8 @@ PREFIX: Final = "tm:"
 PARTITIONS_KEY: Final = f"{PREFIX}partitions"
 ROLLBACKS_KEY: Final = f"{PREFIX}rollbacks"
 API_KEYS_KEY: Final = f"{PREFIX}api-keys"
+SHADOW_RUN_KEY: Final = f"{PREFIX}shadow-run"
+SHADOW_EPOCH_KEY: Final = f"{PREFIX}shadow-epoch"
 RATES_PREFIX: Final = f"{PREFIX}rates"
 """Without a colon: the library of rate limits puts one behind it."""
 
@@ -124,6 +129,11 @@ def state_key(tag: str) -> str:
     return f"{PREFIX}{{{tag}}}:state"
 
 
+def shadow_key(tag: str) -> str:
+    """Return the key of the state of an epoch that is being made beside the live one."""
+    return f"{PREFIX}{{{tag}}}:shadow"
+
+
 def slot_prefix(tag: str) -> str:
     """Return what every key of one partition begins with."""
     return f"{PREFIX}{{{tag}}}:"
@@ -132,6 +142,13 @@ def slot_prefix(tag: str) -> str:
 def epoch_prefix(tag: str, epoch: Epoch) -> str:
     """Return what every key of one epoch of one partition begins with."""
     return f"{PREFIX}{{{tag}}}:e{epoch}:"
+
+
+def epoch_of(key: str, tag: str) -> Epoch | None:
+    """Return the epoch that a key of a partition belongs to, None for one that belongs to none."""
+    part, colon, _ = key.removeprefix(slot_prefix(tag)).partition(":")
+    number = part.removeprefix("e")
+    return Epoch(int(number)) if colon and number != part and number.isascii() and number.isdigit() else None
 
 
 def scope_part(scope: Scope) -> str:

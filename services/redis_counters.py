@@ -62,16 +62,24 @@ class Script:
 class RedisCounterStore:
     """`services.counters.CounterStore` on Redis 6.2 or Valkey 7.2 and later."""
 
-    def __init__(self, client: Redis, partitions: int, read_call: Call | None = None) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        partitions: int,
+        read_call: Call | None = None,
+        state_key: Callable[[str], str] = state_key,
+    ) -> None:
         """Build the store.
 
         Args:
             client: with `decode_responses` off.
             partitions: P, the number of partitions of `usage.frames`.
             read_call: sends the commands of `read`; the client if None.
+            state_key: makes the key of a partition's state out of its hash tag: of the live one, or of the shadow.
         """
         self._client = client
         self._tags = tags(partitions)
+        self._states = [state_key(tag) for tag in self._tags]
         self._read = Script(read_call or client.execute_command, "read")
         self._apply = Script(client.execute_command, "apply")
         self._begin = Script(client.execute_command, "begin")
@@ -79,11 +87,11 @@ class RedisCounterStore:
 
     async def state(self, partition: PartitionId) -> PartitionState | None:
         with translated():
-            fields = await self._client.hgetall(state_key(self._tags[partition]))
+            fields = await self._client.hgetall(self._states[partition])
         return _state(cast(dict[bytes, bytes], fields), partition)
 
     async def begin(self, partition: PartitionId, state: PartitionState) -> PartitionState:
-        answer = await self._begin(state_key(self._tags[partition]), *write_state(state))
+        answer = await self._begin(self._states[partition], *write_state(state))
         begun = _state(_pairs(answer), partition)
         assert begun is not None
         return begun
@@ -92,7 +100,7 @@ class RedisCounterStore:
         wanted = msgpack.packb(
             (_sliced(request.fields), _sliced(request.members), list(request.whole)), use_bin_type=False
         )
-        state, values, members, whole = await self._read(state_key(self._tags[partition]), wanted)
+        state, values, members, whole = await self._read(self._states[partition], wanted)
         return ReadResult(
             state=_known_state(tuple(state), partition),
             fields=list(chain.from_iterable(values)),
@@ -102,7 +110,7 @@ class RedisCounterStore:
 
     async def apply(self, partition: PartitionId, request: ApplyRequest) -> ApplyOutcome:
         answer = await self._apply(
-            state_key(self._tags[partition]), request.epoch, request.first, request.last, pack_run(request)
+            self._states[partition], request.epoch, request.first, request.last, pack_run(request)
         )
         match answer:
             case [b"APPLIED"]:
@@ -124,7 +132,7 @@ class RedisCounterStore:
     async def count_crash(
         self, partition: PartitionId, epoch: Epoch, first: FrameOffset, last: FrameOffset, cause: str
     ) -> int:
-        return int(await self._count_crash(state_key(self._tags[partition]), epoch, first, last, cause))
+        return int(await self._count_crash(self._states[partition], epoch, first, last, cause))
 
     async def keys(self, partition: PartitionId) -> AsyncIterator[str]:
         pattern = f"{PREFIX}{{{self._tags[partition]}}}:*"

@@ -17,6 +17,7 @@ from services.cli import (
     lag,
     ledger,
     publish,
+    rebuild,
     run,
     schema,
     simulate,
@@ -72,6 +73,8 @@ app.command()(trace.trace)
 app.add_typer(counters.app, name="counters")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(frames.app, name="frames")
+app.command()(rebuild.verify)
+app.command()(rebuild.rebuild)
 app.command()(token.token)
 app.add_typer(api_key.app, name="api-key")
 app.command()(schema.schema)

@@ -1,0 +1,126 @@
+"""Shadow epochs on Redis: one run at a time, epochs that nobody used, the swap, and taking keys away in slices.
+
+A shadow is an epoch of counters that is made beside the live one, with a state of its own (`services.keyspace`). What
+is written to it goes through the counter store; here is what only `verify` and `rebuild` need.
+"""
+
+from collections.abc import Sequence
+from typing import Final, cast
+
+from redis.asyncio import Redis
+
+from services.counters import PartitionState, StoreRefused
+from services.identifiers import Epoch, PartitionId
+from services.keyspace import PREFIX, SHADOW_EPOCH_KEY, SHADOW_RUN_KEY, shadow_key, state_key, tags
+from services.redis_client import translated
+from services.redis_counters import Script
+
+RUN_LEASE_S: Final = 3
+"""How long a run that was killed keeps the next one from beginning."""
+
+UNLINKED_AT_ONCE: Final = 500
+"""Keys in one call: a hash of 124 fields takes Redis a few microseconds, its memory is given back beside."""
+
+ENDED_AT_ONCE: Final = 1_000
+_SCAN_COUNT: Final = 5_000
+
+
+class RedisShadows:
+    """What verify and rebuild do to Redis beside reading and applying; errors as of `CounterStore`."""
+
+    def __init__(self, client: Redis, partitions: int) -> None:
+        self._client = client
+        self._tags = tags(partitions)
+        self._swap = Script(client.execute_command, "swap")
+        self._unlink = Script(client.execute_command, "unlink")
+
+    async def take_run(self, run: str) -> bool:
+        """Begin a run, or say that another one is under way. What tells runs apart is `run`."""
+        with translated():
+            return bool(await self._client.set(SHADOW_RUN_KEY, run, nx=True, ex=RUN_LEASE_S))
+
+    async def keep_run(self, run: str) -> bool:
+        """Go on with a run for another lease; False when another one has begun since this one's was over."""
+        with translated():
+            if await self._client.set(SHADOW_RUN_KEY, run, nx=True, ex=RUN_LEASE_S):
+                return True
+            if await self._client.get(SHADOW_RUN_KEY) != run.encode():
+                return False
+            await self._client.expire(SHADOW_RUN_KEY, RUN_LEASE_S)
+            return True
+
+    async def end_run(self, run: str) -> None:
+        with translated():
+            if await self._client.get(SHADOW_RUN_KEY) == run.encode():
+                await self._client.delete(SHADOW_RUN_KEY)
+
+    async def new_epoch(self, live: Epoch) -> Epoch:
+        """Return an epoch above the live one that no run took before: a run thought dead may still be writing."""
+        with translated():
+            while True:
+                number = int(await self._client.incr(SHADOW_EPOCH_KEY))
+                if number > live:
+                    return Epoch(number)
+                await self._client.set(SHADOW_EPOCH_KEY, int(live))
+
+    async def swap(self, partition: PartitionId, live: PartitionState, shadow: PartitionState) -> bool:
+        """Make the shadow the live epoch of its partition, in one step; False when the live one stands elsewhere.
+
+        Args:
+            live, shadow: what both must be: epoch, applied offset and the id of the frame there.
+
+        Raises:
+            StoreRefused: the shadow is another one: it is another run's by now, or Redis lost writes.
+        """
+        tag = self._tags[partition]
+        answer = await self._swap(state_key(tag), shadow_key(tag), *_place(live), *_place(shadow))
+        if answer[0] == b"SHADOW":
+            raise StoreRefused(
+                f"the shadow of partition {partition} stands at epoch and frame {answer[1:]!r} instead of"
+                f" {shadow.epoch} and {shadow.applied_offset}: another run took it over, or Redis lost writes; nothing"
+                " was changed, run it again"
+            )
+        return bool(answer[0] == b"SWAPPED")
+
+    async def drop_state(self, partition: PartitionId, epoch: Epoch | None = None) -> None:
+        """Take a shadow's state away; with an epoch, only if it is of that one."""
+        key = shadow_key(self._tags[partition])
+        with translated():
+            if epoch is None or await self._client.hget(key, "epoch") == b"%d" % epoch:
+                await self._client.unlink(key)
+
+    async def page_of_keys(self, cursor: int, partition: PartitionId | None = None) -> tuple[int, list[bytes]]:
+        """Return where to go on, 0 at the end, and some keys of a partition's epochs; the first page is of cursor 0.
+
+        Args:
+            partition: None for all of them.
+        """
+        tag = "*" if partition is None else self._tags[partition]
+        with translated():
+            cursor, names = await self._client.scan(cursor, match=f"{PREFIX}{{{tag}}}:e*", count=_SCAN_COUNT)
+        return cursor, cast(list[bytes], names)
+
+    async def unlink(self, partition: PartitionId, epoch: Epoch, keys: Sequence[str]) -> bool:
+        """Take away up to `UNLINKED_AT_ONCE` keys of an epoch; False, and nothing is done, if that is the live one."""
+        return bool(await self._unlink(state_key(self._tags[partition]), epoch, *keys))
+
+    async def end_in(self, keys: Sequence[str], seconds: int) -> None:
+        """Let keys of one partition end so many seconds from now; up to `ENDED_AT_ONCE`."""
+        with translated():
+            async with self._client.pipeline(transaction=False) as calls:
+                for key in keys:
+                    calls.expire(key, seconds)
+                await calls.execute()
+
+    async def members(self, keys: Sequence[str]) -> list[list[bytes]]:
+        """Return the members of some sets of one partition, each as decimal bytes; none of one that is not there."""
+        with translated():
+            async with self._client.pipeline(transaction=False) as calls:
+                for key in keys:
+                    calls.smembers(key)
+                answers = await calls.execute()
+        return [list(answer) for answer in answers]
+
+
+def _place(state: PartitionState) -> tuple[int, int, str]:
+    return state.epoch, state.applied_offset, "" if state.frame_id is None else str(state.frame_id)

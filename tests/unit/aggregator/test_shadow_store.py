@@ -1,0 +1,82 @@
+"""A shadow's store keeps to its epoch, lets its hashes end, and makes calls no faster than its share allows."""
+
+import asyncio
+
+import pytest
+
+from aggregator.pacing import Pace
+from aggregator.shadow_store import LEASE_S, ShadowStore
+from services.clock import monotonic_s, now_ms
+from services.counters import NOTHING_APPLIED, Applied, ApplyRequest, PartitionState, ReadRequest, WrongEpoch
+from services.identifiers import Epoch, FrameId, FrameOffset, PartitionId
+from services.lifecycle import Refused
+from services.memory_counters import MemoryCounterStore
+
+PARTITION = PartitionId(0)
+EPOCH = Epoch(5)
+CALL_S = 0.01
+
+
+def begun(epoch: Epoch) -> PartitionState:
+    return PartitionState(epoch=epoch, applied_offset=NOTHING_APPLIED, frame_id=None, partitions=1, fingerprint="f")
+
+
+def run_of(number: int, end_s: int) -> ApplyRequest:
+    return ApplyRequest(
+        epoch=EPOCH,
+        first=FrameOffset(number),
+        last=FrameOffset(number),
+        frame_id=FrameId(number),
+        hashes=[["a", "1", b"x"], ["b", "1", b"x"]],
+        hash_expiry_s=[end_s, 0],
+    )
+
+
+@pytest.mark.parametrize("leased", [True, False])
+async def test_hashes_of_a_shadow_that_is_not_swapped_in_end_and_those_of_another_end_by_their_windows(
+    leased: bool,
+) -> None:
+    memory = MemoryCounterStore(1)
+    store = ShadowStore(memory, Pace(1), EPOCH, leased=leased)
+    await store.begin(PARTITION, begun(EPOCH))
+    for number in range(2):
+        assert await store.apply(PARTITION, run_of(number, 7)) == Applied()
+    ends = memory.partitions[0].expiry_s
+    if leased:
+        assert {key: round((end - now_ms() / 1000) / 60) for key, end in ends.items()} == dict.fromkeys(
+            ["a", "b"], LEASE_S // 60
+        )
+    else:
+        assert ends == {"a": 7}
+
+
+async def test_the_shadow_of_another_run_is_neither_read_nor_written() -> None:
+    memory = MemoryCounterStore(1)
+    store = ShadowStore(memory, Pace(1), EPOCH, leased=True)
+    with pytest.raises(Refused, match="another run's by now"):
+        await store.state(PARTITION)
+    await memory.begin(PARTITION, begun(Epoch(6)))
+    for call in (store.state(PARTITION), store.read(PARTITION, ReadRequest())):
+        with pytest.raises(Refused, match="another run's by now"):
+            await call
+    assert await store.apply(PARTITION, run_of(0, 0)) == WrongEpoch(Epoch(6))
+
+
+@pytest.mark.parametrize(("share", "at_least", "at_most"), [(0.2, 2 * CALL_S / 0.2, 10), (1, 0, 2.9 * CALL_S)])
+async def test_calls_take_their_share_of_the_time(share: float, at_least: float, at_most: float) -> None:
+    pace, began_s = Pace(share), monotonic_s()
+    under_way = 0
+
+    async def call() -> int:
+        nonlocal under_way
+        under_way += 1
+        seen = under_way
+        await asyncio.sleep(CALL_S)
+        under_way -= 1
+        return seen
+
+    at_once = await asyncio.gather(*(pace(call) for _ in range(3)))
+    assert max(at_once) == (1 if share < 1 else 3)
+    assert at_least <= monotonic_s() - began_s
+    if share == 1:
+        assert monotonic_s() - began_s < max(at_most, 1)
