@@ -26,7 +26,7 @@ from tests.support.worker import Worker
 
 SOON_SECONDS: Final = 60
 LOOKS: Final = {"api__ops_interval": "1s", "api__ledger_interval": "1s", "events__max_ahead": "10s"}
-"""As often as it may be looked: a second stands for a minute here. A clock may be ahead by less than an incident lasts."""
+"""A second stands for a minute here, so it is looked as often as it may be. No clock may be ahead for long."""
 
 
 class Day:
