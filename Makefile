@@ -26,7 +26,7 @@ fuzz: setup ## schemathesis, at least 20,000 cases against a running API with da
 faults: setup ## each row of the fault matrix on Apache Kafka and Redis; FULL=1 for its own durations
 	$(PYTHON) -m pytest tests/faults $(ARGS)
 
-incident: setup ## a day of incidents: what lag, freshness, alerts and ledger say, and that the runbook ends each
+incident: setup ## what operators rely on: a day of incidents with its alerts, replay, trace, verify, rebuild, canary, watchdog
 	$(PYTHON) -m pytest tests/incident $(ARGS)
 
 soak: setup ## random faults for so long, then everything is compared; SEED=1 MINUTES=1

@@ -1,1 +1,1 @@
-"""`make incident`: a scripted day of incidents, and what lag, freshness, alerts and ledger say in each."""
+"""`make incident`: what operators rely on, on whole deployments: a scripted day of incidents, and each tool by itself."""
