@@ -10,7 +10,8 @@ from typing import Final
 from aggregator.branch import Keeping
 from aggregator.cells import expiry_s
 from aggregator.comparing import WINDOW_OF, Fields, read_key, sound_fields
-from aggregator.shadow_run import Shadow, ShadowRun
+from aggregator.shadow import Shadow
+from aggregator.shadow_run import ShadowRun
 from aggregator.shadow_store import taken_over
 from services.clock import now_ms
 from services.counters import PartitionState, ReadRequest
@@ -53,7 +54,7 @@ class BothSides:
     async def names(self) -> set[str]:
         """Return what there is on any side."""
         prefixes = {self.shadow.live_epoch: self.live_prefix, self.shadow.epoch: self.log_prefix}
-        keys = await self.run.keys(self.shadow.partition)
+        keys = await self.run.keys.of(self.shadow.partition)
         return {key.removeprefix(prefix) for epoch, prefix in prefixes.items() for key in keys.get(epoch, ())}
 
     async def read(self, names: Sequence[str]) -> AsyncIterator[tuple[str, Pair]]:
@@ -84,7 +85,7 @@ class BothSides:
         if live is None or log is None or log.epoch != self.shadow.epoch:
             raise taken_over(at)
         lives, logs = read.whole[: len(names)], read.whole[len(names) : -1]
-        if await self.shadow.follow(self.run, live) != log.applied_offset:
+        if await self.shadow.follow(live) != log.applied_offset:
             store = self.shadow.store
             again = await self.run.retrying(lambda: store.read(at, ReadRequest(whole=log_keys)))
             log, logs = again.state, again.whole

@@ -67,7 +67,7 @@ async def _look_up(both: BothSides, period: int, names: Sequence[str], found: Ve
     ids: Column = np.array([int(member) for of_set in members for member in of_set], dtype=np.int64)
     if of_live:
         # Identities are only ever added: once the shadow is where the live ones are now, it has all of these.
-        await shadow.follow(run, await run.state(shadow.partition))
+        await shadow.follow(await run.state(shadow.partition))
     store = shadow.store if of_live else run.live
     sought = Sought(ids, other, period, await _generations(both, store, ids_key(other, period)))
     answers: Sequence[int] = ()

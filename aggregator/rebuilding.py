@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from aggregator.shadow_run import AT_ONCE, Shadow, ShadowRun, on_each, shadow_run
+from aggregator.shadow import Shadow
+from aggregator.shadow_run import AT_ONCE, ShadowRun, on_each, shadow_run
 from services.clock import monotonic_s
 from services.counters import StoreRefused
 from services.identifiers import PartitionId
@@ -44,7 +45,7 @@ async def rebuild(
     rebuilt = Rebuilt()
     sweep_after = max(AT_ONCE, settings.topics.frames_partitions // SWEEPS)
     async with shadow_run(settings, redis_share, progress) as run:
-        left = run.swept
+        left = run.keys.swept
 
         async def renew(partition: PartitionId) -> None:
             async with run.shadow(partition, to_swap=True, trust_log=trust_log) as shadow:
@@ -52,12 +53,12 @@ async def rebuild(
             rebuilt.partitions.append(partition)
             run.crash_points.visit("rebuild.after_swap")
             if len(rebuilt.partitions) % sweep_after == 0:
-                await run.sweep()
+                await run.keys.sweep()
 
         await on_each(map(PartitionId, partitions), renew)
         if len(rebuilt.partitions) % sweep_after:
-            await run.sweep()
-        rebuilt.unlinked = run.swept - left
+            await run.keys.sweep()
+        rebuilt.unlinked = run.keys.swept - left
         rebuilt.events, rebuilt.seconds = run.events, monotonic_s() - run.began_s
     rebuilt.partitions.sort()
     return rebuilt
@@ -67,7 +68,7 @@ async def _swap(run: ShadowRun, shadow: Shadow) -> None:
     gives_up_s = monotonic_s() + SWAP_WITHIN_S
     while True:
         if shadow.stuck is None:
-            await shadow.follow(run, await run.state(shadow.partition))
+            await shadow.follow(await run.state(shadow.partition))
         if await _is_swapped(run, shadow):
             run.is_live(shadow)
             return

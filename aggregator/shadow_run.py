@@ -5,38 +5,37 @@ swapped in. What an earlier run left, because it was killed, is taken away first
 """
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from aggregator.applying import Shared
 from aggregator.branch import Keeping, keeping_of
+from aggregator.epoch_keys import EpochKeys
 from aggregator.known import Knowledge
 from aggregator.log_probe import LogProbe
 from aggregator.lull import Lull
 from aggregator.pacing import Pace
 from aggregator.retrying import Retrying
+from aggregator.run_lease import run_lease
+from aggregator.shadow import Shadow, look_at_log
 from aggregator.shadow_fold import ShadowFold
 from aggregator.shadow_store import LEASE_S, PacedStore, ShadowStore, taken_over
-from aggregator.sweeping import KeptEpochs
 from services.clock import monotonic_s
 from services.counters import NOTHING_APPLIED, CounterStore, PartitionState, StoreRefused, StoreUnavailable
 from services.crash_points import CrashPoints
-from services.dedup_index import COPY_MS
 from services.health import HealthServer
 from services.identifiers import Epoch, FrameOffset, PartitionId
 from services.identity import fingerprint
-from services.keyspace import epoch_of, shadow_key, tags
+from services.keyspace import shadow_key, tags
 from services.lifecycle import Refused
 from services.redis_client import connect
 from services.redis_counters import RedisCounterStore
-from services.redis_shadows import ENDED_AT_ONCE, RUN_LEASE_S, UNLINKED_AT_ONCE, RedisShadows
+from services.redis_shadows import ENDED_AT_ONCE, RedisShadows
 from services.settings import Settings
 from services.telemetry import Telemetry
 from services.verification import Progress
-from services.windows import rfc3339
 
 AT_ONCE: Final = 4
 """Partitions under way: enough that one folds while Redis applies another's, and memory holds so many shadows."""
@@ -44,15 +43,7 @@ AT_ONCE: Final = 4
 AWAY_S: Final = 60.0
 """After which a Redis that is away ends a run."""
 
-MAX_MS: Final = 1 << 62
-"""Nothing begins then."""
-
-_LOG_REFUSED: Final = (
-    "{}. The log cannot say whether the counters are right: restore it, or `tidemark rebuild --trust-log` replaces them"
-    " by what it holds"
-)
 _CALL_S: Final = 30.0
-_BEAT_S: Final = RUN_LEASE_S / 4
 _RESULTS: Final = ("counted", "duplicate", "redelivered")
 
 Answer = TypeVar("Answer")
@@ -77,10 +68,7 @@ class ShadowRun:
         self.pace = pace
         self.crash_points = CrashPoints(settings.testing.crash_point)
         self.tags = tags(settings.topics.frames_partitions)
-        self.swept = 0
-        """Keys that were swept up; one that a scan gave twice counts twice."""
-        self._kept = KeptEpochs(self.tags)
-        self._sweeping = asyncio.Lock()
+        self.keys = EpochKeys(shadows, self.tags, self.call)
         self.began_s = monotonic_s()
         self._probe = probe
         self._shadow = shadow
@@ -129,56 +117,21 @@ class ShadowRun:
             raise Refused("the counters were made with another events.identity_secret: set the deployment's own")
         return state
 
-    async def keys(self, partition: PartitionId) -> Mapping[Epoch, Sequence[str]]:
-        """Return the keys of each epoch of a partition."""
-        found: dict[Epoch, set[str]] = {}
-        async for names in self._pages(partition):
-            for key in map(bytes.decode, names):
-                if (epoch := epoch_of(key, self.tags[partition])) is not None:
-                    found.setdefault(epoch, set()).add(key)
-        return {epoch: list(keys) for epoch, keys in found.items()}
+    async def live_epochs(self) -> Mapping[PartitionId, Epoch]:
+        """Return the live epoch of every partition that has one."""
+        states = [
+            await self.retrying(lambda at=number: self.live.state(PartitionId(at)))  # type: ignore[misc]
+            for number in range(self.settings.topics.frames_partitions)
+        ]
+        return {PartitionId(at): state.epoch for at, state in enumerate(states) if state is not None}
 
-    async def sweep(self) -> None:
-        """Take away the keys of epochs that are neither live nor being made."""
-        async with self._sweeping:
-            async for names in self._pages(None):
-                for (partition, epoch), keys in self._kept.rubbish(names).items():
-                    await self._unlink(partition, epoch, keys)
-                    self.swept += len(keys)
-
-    async def begin(self) -> None:
-        """Take away what earlier runs left, because they were killed."""
-        for number in range(self.settings.topics.frames_partitions):
-            partition = PartitionId(number)
-            state = await self.retrying(lambda at=partition: self.live.state(at))  # type: ignore[misc]
-            if state is not None:
-                self._kept.set(partition, state.epoch)
-                await self.call(lambda at=partition: self.shadows.drop_state(at))  # type: ignore[misc]
-        await self.sweep()
-
-    def is_live(self, shadow: "Shadow") -> None:
+    def is_live(self, shadow: Shadow) -> None:
         """Take in that a shadow was swapped in: what it replaced is for the next sweep."""
         shadow.is_live = True
-        self._kept.set(shadow.partition, shadow.epoch)
-
-    async def _pages(self, partition: PartitionId | None) -> AsyncIterator[list[bytes]]:
-        cursor, names = await self.call(lambda: self.shadows.page_of_keys(0, partition))
-        yield names
-        while cursor:
-            at = cursor
-            cursor, names = await self.call(lambda at=at: self.shadows.page_of_keys(at, partition))  # type: ignore[misc]
-            yield names
-
-    async def _unlink(self, partition: PartitionId, epoch: Epoch, gone: Sequence[str]) -> None:
-        for start in range(0, len(gone), UNLINKED_AT_ONCE):
-            batch = gone[start : start + UNLINKED_AT_ONCE]
-            if not await self.call(lambda batch=batch: self.shadows.unlink(partition, epoch, batch)):  # type: ignore[misc]
-                raise taken_over(partition)
+        self.keys.stay(shadow.partition, shadow.epoch)
 
     @asynccontextmanager
-    async def shadow(
-        self, partition: PartitionId, *, to_swap: bool, trust_log: bool = False
-    ) -> "AsyncIterator[Shadow]":
+    async def shadow(self, partition: PartitionId, *, to_swap: bool, trust_log: bool = False) -> AsyncIterator[Shadow]:
         """Make a shadow that stands where the live counters stood a moment ago.
 
         Args:
@@ -191,7 +144,9 @@ class ShadowRun:
             Refused: it cannot be made from the log that is there.
         """
         state = await self.state(partition)
-        log = await self._look_at_log(partition, state, trust_log=trust_log)
+        log = await look_at_log(
+            self._probe, partition, state, max_ahead_s=self.settings.events.max_ahead, trust_log=trust_log
+        )
         if log.first and to_swap and not trust_log:
             raise Refused(
                 f"the log of partition {partition} begins at offset {log.first}: its older frames are gone, and to"
@@ -201,7 +156,7 @@ class ShadowRun:
             )
         last = FrameOffset(log.end - 1) if log.diverged else state.applied_offset
         epoch = await self.call(lambda: self.shadows.new_epoch(state.epoch))
-        self._kept.set(partition, state.epoch, epoch)
+        self.keys.stay(partition, state.epoch, epoch)
         store = ShadowStore(self._shadow, self.pace, epoch, leased=not to_swap)
         begun = replace(
             state,
@@ -222,6 +177,7 @@ class ShadowRun:
             sound_ms=log.sound_ms,
             store=store,
             fold=ShadowFold(self.settings, partition, begun, self._shared(store, leased=not to_swap), self._folded),
+            comes=lambda frames: self.came_on(total=frames),
         )
         self.came_on(total=last + 1 - log.first)
         ending: asyncio.Task[None] | None = None
@@ -241,35 +197,18 @@ class ShadowRun:
             with suppress(StoreUnavailable, StoreRefused, Refused):
                 await self._take_away(shadow)
 
-    async def _look_at_log(self, partition: PartitionId, state: PartitionState, *, trust_log: bool) -> "_Log":
-        """Return what the log holds, and from when on windows are its alone.
-
-        Whatever stood in earlier frames was read before the first one was written: its `time` lies at most
-        `events.max_ahead` behind that, and copies of it at most another day.
-        """
-        begin, end = (await self._probe.bounds([partition]))[partition]
-        diverged = False
-        try:
-            await self._probe.check(partition, state, (begin, end))
-        except Refused as refusal:
-            if not trust_log:
-                raise Refused(_LOG_REFUSED.format(str(refusal).partition(". ")[0])) from refusal
-            diverged = True
-        sound_ms = MAX_MS if begin else None
-        if 0 < begin < end and (first := await self._probe.record(partition, FrameOffset(begin))) is not None:
-            sound_ms = first.timestamp + COPY_MS + round(self.settings.events.max_ahead * 1000)
-        return _Log(first=FrameOffset(begin), end=end, sound_ms=sound_ms, diverged=diverged)
-
-    async def _take_away(self, shadow: "Shadow") -> None:
+    async def _take_away(self, shadow: Shadow) -> None:
         if shadow.is_live:
             return
         await self.call(lambda: self.shadows.drop_state(shadow.partition, shadow.epoch))
-        await self._unlink(shadow.partition, shadow.epoch, (await self.keys(shadow.partition)).get(shadow.epoch, ()))
+        await self.keys.unlink(
+            shadow.partition, shadow.epoch, (await self.keys.of(shadow.partition)).get(shadow.epoch, ())
+        )
 
-    async def _keep_ending_later(self, shadow: "Shadow") -> None:
+    async def _keep_ending_later(self, shadow: Shadow) -> None:
         while True:
             await asyncio.sleep(LEASE_S / 3)
-            keys = (await self.keys(shadow.partition)).get(shadow.epoch, ())
+            keys = (await self.keys.of(shadow.partition)).get(shadow.epoch, ())
             await self._end_later([shadow_key(self.tags[shadow.partition]), *keys])
 
     async def _end_later(self, keys: Sequence[str]) -> None:
@@ -291,65 +230,6 @@ class ShadowRun:
             crash_points=self.crash_points,
             lull=self._lull,
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Log:
-    """One partition's log: its first offset and its end, what is sound in it, whether the counters are another's."""
-
-    first: FrameOffset
-    end: int
-    sound_ms: int | None
-    diverged: bool
-
-
-@dataclass(slots=True, kw_only=True)
-class Shadow:
-    """One partition's shadow.
-
-    Attributes:
-        live_epoch: of what it is beside, or replaced.
-        stuck: the live state, where that cannot go on with the log.
-        first: offset of the frame that it begins with.
-        sound_ms: what begins before is not decided by its frames alone; None where they are all.
-        is_live: it was swapped in.
-    """
-
-    partition: PartitionId
-    live_epoch: Epoch
-    stuck: PartitionState | None
-    epoch: Epoch
-    first: FrameOffset
-    sound_ms: int | None
-    store: ShadowStore
-    fold: ShadowFold
-    is_live: bool = False
-
-    def what_is_unsound(self) -> str:
-        """Return what a log that begins late says nothing of, as a sentence."""
-        since = "any time" if self.sound_ms in (None, MAX_MS) else rfc3339(self.sound_ms or 0)
-        return (
-            f"partition {self.partition}: its log begins at offset {self.first}, which tells nothing of windows and"
-            f" ledger hours that begin before {since}, nor of the identities of 7 days that do, user indexes, positions"
-            " and the directory"
-        )
-
-    async def follow(self, run: ShadowRun, live: PartitionState) -> FrameOffset:
-        """Fold up to where the live counters stand.
-
-        Raises:
-            Refused: these were replaced or rolled back meanwhile.
-        """
-        reached = self.fold.reached.applied_offset
-        if live.epoch != self.live_epoch or live.applied_offset < reached:
-            raise Refused(
-                f"the live counters of partition {self.partition} were replaced or went back to an older state"
-                " meanwhile: run it again"
-            )
-        if live.applied_offset > reached:
-            run.came_on(total=live.applied_offset - reached)
-            await self.fold.fold_to(live.applied_offset)
-        return live.applied_offset
 
 
 @asynccontextmanager
@@ -374,9 +254,7 @@ async def shadow_run(
         probe = LogProbe(settings.kafka, settings.topics.frames)
         stack.push_async_callback(probe.stop)
         await probe.start()
-        name = secrets.token_hex(8)
-        await _take(shadows, name)
-        stack.push_async_callback(_end, shadows, name)
+        await stack.enter_async_context(run_lease(shadows))
         run = ShadowRun(
             settings,
             RedisCounterStore(client, partitions),
@@ -386,9 +264,8 @@ async def shadow_run(
             Pace(redis_share),
             progress,
         )
-        async with _beating(shadows, name):
-            await run.begin()
-            yield run
+        await run.keys.begin(await run.live_epochs())
+        yield run
 
 
 async def on_each(partitions: Iterable[PartitionId], work: Callable[[PartitionId], Awaitable[None]]) -> None:
@@ -405,45 +282,3 @@ async def on_each(partitions: Iterable[PartitionId], work: Callable[[PartitionId
                 group.create_task(one(partition))
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
-
-
-async def _take(shadows: RedisShadows, name: str) -> None:
-    gives_up_s = monotonic_s() + 1.5 * RUN_LEASE_S
-    while not await shadows.take_run(name):
-        if monotonic_s() > gives_up_s:
-            raise Refused("another `tidemark verify` or `rebuild` is under way: wait until it has ended")
-        await asyncio.sleep(0.2)
-
-
-async def _end(shadows: RedisShadows, name: str) -> None:
-    with suppress(StoreUnavailable, StoreRefused):
-        await shadows.end_run(name)
-
-
-@asynccontextmanager
-async def _beating(shadows: RedisShadows, name: str) -> AsyncIterator[None]:
-    """Keep the run while the block lasts; end the block by `Refused` when another run has begun."""
-    task = asyncio.current_task()
-    assert task is not None
-    lost = False
-
-    async def beat() -> None:
-        nonlocal lost
-        while True:
-            await asyncio.sleep(_BEAT_S)
-            with suppress(StoreUnavailable):
-                if not await shadows.keep_run(name):
-                    lost = True
-                    task.cancel()
-                    return
-
-    beating = asyncio.create_task(beat())
-    try:
-        yield
-    except asyncio.CancelledError:
-        if not lost:
-            raise
-        raise Refused("another `tidemark verify` or `rebuild` began, after Redis was away: run it again") from None
-    finally:
-        beating.cancel()
-        await asyncio.gather(beating, return_exceptions=True)

@@ -19,7 +19,7 @@ import redis
 from confluent_kafka import OFFSET_END, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from aggregator import shadow_run
+from aggregator import shadow
 from aggregator.verifying import verify
 from services.clock import now_ms
 from services.counter_codec import pack, unpack
@@ -91,7 +91,7 @@ async def test_of_a_log_that_begins_late_the_windows_after_that_are_verified_and
     tmp_path: Path, kafka: Broker, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Else what is sound would lie a day ahead.
-    monkeypatch.setattr(shadow_run, "COPY_MS", -4 * HOUR_MS)
+    monkeypatch.setattr(shadow, "COPY_MS", -4 * HOUR_MS)
     with (
         running_pipeline(tmp_path, kafka.bootstrap, redis_url, topics__frames_partitions="2") as pipeline,
         redis.Redis.from_url(redis_url) as held,
