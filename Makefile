@@ -3,7 +3,7 @@ LOCK := .venv/bin/uv pip compile pyproject.toml --quiet --universal --python-ver
 	--generate-hashes --no-emit-index-url --no-header --no-annotate $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test fuzz faults incident soak mutations bench bench-limits bench-stages bench-latency bench-rest bench-curves bench-api demo lock
+.PHONY: help setup check test fuzz faults incident soak mutations bench bench-limits bench-stages bench-latency bench-rest bench-rebuild bench-curves bench-api demo lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -49,6 +49,9 @@ bench-latency: setup ## from acknowledgement to visible in the API, beside 1,000
 
 bench-rest: setup ## how soon `up` counts, and what idle roles use
 	$(PYTHON) -m tests.bench.rest $(ARGS)
+
+bench-rebuild: setup ## `tidemark rebuild` against the run that first counted the events, and freshness beside one
+	$(PYTHON) -m tests.bench.rebuilding $(ARGS)
 
 bench-curves: setup ## what throughput and memory depend on, as numbers and plots; takes an hour
 	$(PYTHON) -m tests.bench.curves $(ARGS)

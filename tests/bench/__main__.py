@@ -38,7 +38,7 @@ def main() -> int:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidemark-bench-")))
         broker = servers.start_broker()
         stack.callback(broker.close)
-        settings = _settings(broker, options.partitions)
+        settings = settings_of(broker, options.partitions)
         asyncio.run(topics.create_missing(settings))
         seconds = asyncio.run(publish_all(settings, settings.topics.events, workload.lines()))
         _say(f"preloaded {workload.events:,} events in {seconds:.0f} s")
@@ -72,7 +72,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _settings(broker: servers.Broker, partitions: int) -> Settings:
+def settings_of(broker: servers.Broker, partitions: int) -> Settings:
     groups: Any = {"kafka": {"bootstrap_servers": broker.bootstrap}, "topics": {"events_partitions": partitions}}
     return Settings(**groups)
 

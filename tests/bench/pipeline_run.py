@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,13 +62,19 @@ class PipelineRun:
 
 
 def run_pipeline(
-    settings: Settings, events: int, workers: Workers, directory: Path, broker: servers.Broker
+    settings: Settings,
+    events: int,
+    workers: Workers,
+    directory: Path,
+    broker: servers.Broker,
+    then: Callable[[Settings], None] = lambda _: None,
 ) -> PipelineRun:
     """Count the preloaded events once on a Redis of its own; whoever counted them before is forgotten.
 
     Args:
         settings: of the topics; the Redis in it is not used.
         directory: empty; logs and the export are put there.
+        then: is called when all is applied, with the workers running on.
     """
     with ExitStack() as stack:
         store = servers.start_redis()
@@ -96,6 +102,7 @@ def run_pipeline(
                 for each in aggregators:
                     for name, value in each.sums().items():
                         stages[name] = stages.get(name, 0) + value
+                then(mine)
         slowest_call_ms = script_calls.slowest_ms(client)
         export = directory / "export.ndjson"
         command = [*TIDEMARK, "counters", "export", "--out", str(export)]

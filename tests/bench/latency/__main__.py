@@ -113,7 +113,7 @@ async def _measure(pipeline: PipelineUnderTest, file: Path, rate: int) -> AtRate
         UsagePublisher(settings.kafka, settings.topics.events) as publisher,
         pipeline.async_client(ORGANIZATION) as client,
     ):
-        with _traffic(settings.kafka.bootstrap_servers, settings.topics.events, file, rate) as traffic:
+        with traffic_of(settings.kafka.bootstrap_servers, settings.topics.events, file, rate) as traffic:
             await asyncio.sleep(WARM_UP_SECONDS)
             probe = Probe(publisher, client)
             await probe.run(lambda: traffic.poll() is not None)
@@ -122,7 +122,7 @@ async def _measure(pipeline: PipelineUnderTest, file: Path, rate: int) -> AtRate
 
 
 @contextmanager
-def _traffic(bootstrap: str, topic: str, file: Path, rate: int) -> Iterator[subprocess.Popen[str]]:
+def traffic_of(bootstrap: str, topic: str, file: Path, rate: int) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "tests.bench.latency.traffic", bootstrap, topic, str(file), str(rate)]
     process = subprocess.Popen(command, cwd=ROOT, env=clean_environment({}), stdout=subprocess.PIPE, text=True)
     try:
