@@ -40,12 +40,14 @@ class BothSides:
 
     Args:
         keeping: of the live counters: what has ended is not read.
+        sound_ms: what begins before is not read; None: everything is.
     """
 
-    def __init__(self, run: ShadowRun, shadow: Shadow, keeping: Keeping) -> None:
+    def __init__(self, run: ShadowRun, shadow: Shadow, keeping: Keeping, sound_ms: int | None) -> None:
         self.run = run
         self.shadow = shadow
         self.keeping = keeping
+        self._sound_ms = sound_ms
         tag = run.tags[shadow.partition]
         self.live_prefix = epoch_prefix(tag, shadow.live_epoch)
         self.log_prefix = epoch_prefix(tag, shadow.epoch)
@@ -91,9 +93,8 @@ class BothSides:
             log, logs = again.state, again.whole
             if log is None or log.applied_offset != live.applied_offset:
                 raise taken_over(at)
-        sound_ms = self.shadow.sound_ms
         pairs = [
-            (sound_fields(name, mine, sound_ms), sound_fields(name, theirs, sound_ms))
+            (sound_fields(name, mine, self._sound_ms), sound_fields(name, theirs, self._sound_ms))
             for name, mine, theirs in zip(names, lives, logs, strict=True)
         ]
         return pairs, (live, log)

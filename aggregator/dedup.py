@@ -157,7 +157,7 @@ def additions(
         if not generations:
             before = sum(generation.count for generation in periods[period - 1])
             before += int(np.searchsorted(new.get(period - 1, rows[:0]), events[0]))
-            generations.append(Generation(_ranges_for(before), 0))
+            generations.append(Generation(ranges_for(before), 0))
         while len(events):
             number = len(generations) - 1
             latest = generations[number]
@@ -231,6 +231,6 @@ def _twins(run: Run, rows: Column, copied: Mask) -> Iterator[tuple[int, bool]]:
         yield row, known
 
 
-def _ranges_for(count: int) -> int:
+def ranges_for(count: int) -> int:
     """Return how many ranges hold `count` identities and a quarter more."""
     return min(max(RANGES_MIN, -(-count * 5 // (4 * SET_TARGET))), RANGES_MAX)

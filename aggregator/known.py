@@ -54,6 +54,11 @@ class Known(Generic[Field, Value]):
             self._old = {key: fields for key, fields in self._young.items() if _weight(fields) <= self._half // 4}
             self._young = {}
 
+    def drop(self, key: str) -> None:
+        """Forget one hash."""
+        self._young.pop(key, None)
+        self._old.pop(key, None)
+
     def forget(self, prefix: str) -> None:
         """Forget every hash whose key begins so."""
         for half in (self._young, self._old):
@@ -90,6 +95,12 @@ class Knowledge:
         if self._runs % _LOOK_EVERY == 0:
             self.hashes.make_room()
             self.ordinals.make_room()
+
+    def drop(self, key: str) -> None:
+        """Forget one hash, or all generations of a period of the dedup index, by its key."""
+        self.hashes.drop(key)
+        self.ordinals.drop(key)
+        self.ids.forget(f"{key}/")
 
     def forget(self, prefix: str) -> None:
         self.hashes.forget(prefix)

@@ -8,6 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from aggregator.both_sides import BothSides
+from aggregator.branch import keeping_of
+from aggregator.carrying import carry_over
 from aggregator.shadow import Shadow
 from aggregator.shadow_run import AT_ONCE, ShadowRun, on_each, shadow_run
 from services.clock import monotonic_s
@@ -49,6 +52,10 @@ async def rebuild(
 
         async def renew(partition: PartitionId) -> None:
             async with run.shadow(partition, to_swap=True, trust_log=trust_log) as shadow:
+                if shadow.sound_ms is not None and not trust_log:
+                    both = BothSides(run, shadow, keeping_of(settings.events), None)
+                    await carry_over(run, both, shadow.sound_ms)
+                    rebuilt.unverified.append(shadow.what_is_unsound())
                 await _swap(run, shadow)
             rebuilt.partitions.append(partition)
             run.crash_points.visit("rebuild.after_swap")

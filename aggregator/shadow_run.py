@@ -130,13 +130,18 @@ class ShadowRun:
         shadow.is_live = True
         self.keys.stay(shadow.partition, shadow.epoch)
 
+    def forget(self, keys: Iterable[str]) -> None:
+        """Take in that something else than the fold wrote to these hashes of a shadow."""
+        for key in keys:
+            self._knowledge.drop(key)
+
     @asynccontextmanager
     async def shadow(self, partition: PartitionId, *, to_swap: bool, trust_log: bool = False) -> AsyncIterator[Shadow]:
         """Make a shadow that stands where the live counters stood a moment ago.
 
         Args:
-            to_swap: whether it is to be swapped in: then the log must be whole. Otherwise its keys end some hours after
-                this run, should it be killed.
+            to_swap: whether it is to be swapped in. Otherwise its keys end some hours after this run, should it be
+                killed.
             trust_log: take the log as it is, though it begins late, or the counters were made from another one. Where
                 these cannot go on with it, the shadow stands at its end.
 
@@ -147,13 +152,6 @@ class ShadowRun:
         log = await look_at_log(
             self._probe, partition, state, max_ahead_s=self.settings.events.max_ahead, trust_log=trust_log
         )
-        if log.first and to_swap and not trust_log:
-            raise Refused(
-                f"the log of partition {partition} begins at offset {log.first}: its older frames are gone, and to"
-                " replace the counters by what the log holds would lose what only they know; nothing was changed there."
-                " `tidemark verify` says whether the windows after that are right; --trust-log replaces them all the"
-                " same"
-            )
         last = FrameOffset(log.end - 1) if log.diverged else state.applied_offset
         epoch = await self.call(lambda: self.shadows.new_epoch(state.epoch))
         self.keys.stay(partition, state.epoch, epoch)

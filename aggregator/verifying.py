@@ -27,7 +27,7 @@ async def verify(
 
         async def compare(partition: PartitionId) -> None:
             async with run.shadow(partition, to_swap=False) as shadow:
-                await SideBySide(BothSides(run, shadow, keeping), found).compare()
+                await SideBySide(BothSides(run, shadow, keeping, shadow.sound_ms), found).compare()
 
         await on_each(map(PartitionId, partitions), compare)
         found.events, found.seconds = run.events, monotonic_s() - run.began_s

@@ -22,13 +22,13 @@ def write_state(state: PartitionState) -> list[str]:
     fields += ["partitions", str(state.partitions), "fingerprint", state.fingerprint]
     if state.frame_id is not None:
         fields += ["frame", str(state.frame_id)]
-    return fields + _write_sources(state.source_partitions, state.sources) + _write_months(state.months)
+    return fields + _write_sources(state.source_partitions, state.sources) + write_months(state.months)
 
 
 def write_progress(request: ApplyRequest) -> list[str]:
     """Return what a run changes of the state, in the same form."""
     fields = ["cur", str(request.last), "frame", str(request.frame_id)]
-    return fields + _write_sources(request.source_partitions, request.sources) + _write_months(request.months)
+    return fields + _write_sources(request.source_partitions, request.sources) + write_months(request.months)
 
 
 def read_state(fields: Mapping[bytes, bytes]) -> PartitionState | None:
@@ -70,7 +70,8 @@ def _write_sources(topics: Mapping[str, int], sources: Mapping[tuple[str, int], 
     return fields
 
 
-def _write_months(months: Mapping[int, FrameId]) -> list[str]:
+def write_months(months: Mapping[int, FrameId]) -> list[str]:
+    """Return months of a state as field, value, field, value, …."""
     return [text for month, frame in months.items() for text in (f"{_MONTH}{month}", str(frame))]
 
 

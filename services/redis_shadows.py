@@ -4,8 +4,9 @@ A shadow is an epoch of counters that is made beside the live one, with a state 
 is written to it goes through the counter store; here is what only `verify` and `rebuild` need.
 """
 
-from collections.abc import Sequence
-from typing import Final, cast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
 
 from redis.asyncio import Redis
 
@@ -23,6 +24,26 @@ UNLINKED_AT_ONCE: Final = 500
 
 ENDED_AT_ONCE: Final = 1_000
 _SCAN_COUNT: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """What is written to one hash of a shadow. `end_s`: UNIX second at which it ends, 0 for never."""
+
+    key: str
+    fields: Mapping[bytes, bytes]
+    gone: Sequence[bytes]
+    end_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarriedIds:
+    """Identities of one generation. `key`: of their period, which gets `fields`; all live `lifetime_s`, 0 for ever."""
+
+    key: str
+    fields: Mapping[bytes, bytes]
+    sets: Mapping[str, Sequence[int]]
+    lifetime_s: int
 
 
 class RedisShadows:
@@ -111,6 +132,35 @@ class RedisShadows:
                 for key in keys:
                     calls.expire(key, seconds)
                 await calls.execute()
+
+    async def carry(self, hashes: Sequence[Carried]) -> None:
+        """Write to some hashes of a shadow, that nobody else writes to."""
+        with translated():
+            async with self._client.pipeline(transaction=False) as calls:
+                for each in hashes:
+                    if each.gone:
+                        calls.hdel(each.key, *cast(Sequence[str], each.gone))
+                    if each.fields:
+                        calls.hset(each.key, mapping=cast(Any, dict(each.fields)))
+                    if each.end_s:
+                        calls.expireat(each.key, each.end_s)
+                await calls.execute()
+
+    async def carry_ids(self, ids: CarriedIds) -> None:
+        """Add identities to sets of a shadow, with what its period's hash says of them."""
+        with translated():
+            async with self._client.pipeline(transaction=False) as calls:
+                calls.hset(ids.key, mapping=cast(Any, dict(ids.fields)))
+                for key, members in ids.sets.items():
+                    calls.sadd(key, *members)
+                for key in (ids.key, *ids.sets) if ids.lifetime_s else ():
+                    calls.expire(key, ids.lifetime_s)
+                await calls.execute()
+
+    async def carry_state(self, partition: PartitionId, fields: Mapping[str, str]) -> None:
+        """Write to a shadow's state what is no part of its place."""
+        with translated():
+            await self._client.hset(shadow_key(self._tags[partition]), mapping=cast(Any, dict(fields)))
 
     async def members(self, keys: Sequence[str]) -> list[list[bytes]]:
         """Return the members of some sets of one partition, each as decimal bytes; none of one that is not there."""

@@ -72,9 +72,15 @@ class Verification:
 
 @dataclass(slots=True, kw_only=True)
 class Rebuilt:
-    """What came of a rebuild. `partitions` were swapped, whose old epochs had `unlinked` keys."""
+    """What came of a rebuild.
+
+    Attributes:
+        partitions: that were swapped; their old epochs had `unlinked` keys.
+        unverified: what was carried over as it was, since the log does not decide it, in sentences.
+    """
 
     partitions: list[int] = field(default_factory=list)
     events: int = 0
     seconds: float = 0.0
     unlinked: int = 0
+    unverified: list[str] = field(default_factory=list)

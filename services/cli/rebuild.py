@@ -96,7 +96,8 @@ def rebuild(
     and is in no frame is gone then. Redis needs room for half as much again as the counters take while it runs.
 
     Killed or failed on the way, partitions that were swapped stay so, the others are as they were; run it again.
-    Refused, exit code 3: a log whose first frames are gone, or one that the counters were not made from.
+    Of a log whose first frames are gone, what it decides is made anew; older windows, users, identities and the
+    directory are carried over as they are, and named. Refused, exit code 3: a log that the counters were not made from.
 
     Example: `tidemark rebuild --yes && tidemark verify`
     """
@@ -108,6 +109,8 @@ def rebuild(
         write_json(rebuilt_members(rebuilt))
         return
     say(f"rebuilt {_count(len(rebuilt.partitions), 'partition')}: {_speed(rebuilt.events, rebuilt.seconds)}")
+    for sentence in rebuilt.unverified:
+        say(f"carried over as it was: {sentence}")
     say(f"took away {_count(rebuilt.unlinked, 'key')} of what they replace")
 
 
@@ -129,6 +132,7 @@ def rebuilt_members(rebuilt: Rebuilt) -> dict[str, Any]:
     return {
         "partitions": rebuilt.partitions,
         "unlinked": rebuilt.unlinked,
+        "unverified": rebuilt.unverified,
         **_speed_members(rebuilt.events, rebuilt.seconds),
     }
 
