@@ -166,7 +166,6 @@ class IngestWorker:
         expected = self._begun.get(tp)
         if expected is None:
             expected = await self._consumer.committed(tp)
-            self._telemetry.count("tidemark_lost_records_total", 0, topic=tp.topic, partition=tp.partition)
         if expected is None or first_offset <= expected:
             return
         begin = (await self._consumer.beginning_offsets([tp]))[tp]
