@@ -125,9 +125,9 @@ def redis_is_restored_from_an_older_file(day: Day, redis: RedisServer) -> None:
     copy = redis.copy_files()
     applied = day.deployment.applied()
     await_condition(
-        lambda: all(now > before + 2 for now, before in zip(day.deployment.applied(), applied, strict=True)),
-        "each partition is some frames on",
-        seconds=30,
+        lambda: all(now > before + 8 for now, before in zip(day.deployment.applied(), applied, strict=True)),
+        "each partition is so many frames on that a look a second sees it go back",
+        seconds=60,
     )
     redis.kill()
     redis.restore_files(copy)
