@@ -101,18 +101,20 @@ class BothSides:
 
     def is_kept(self, name: str) -> bool:
         """Return whether a hash neither has ended nor is about to."""
+        end_s = self.end_s(name)
+        return not end_s or end_s > now_ms() // 1000 + SOON_S
+
+    def end_s(self, name: str) -> int:
+        """Return the UNIX second at which a hash of windows ends; 0: never, as anything else."""
         kind, _, rest = name.partition(":")
         if kind == "l":
-            return self._stays(Window.HOUR, int(rest.rpartition("/")[2]), self.keeping.hours_s)
+            return expiry_s(Window.HOUR, [int(rest.rpartition("/")[2])], self.keeping.hours_s)[0]
         key = read_key(name)
         if key is None:
-            return True
+            return 0
         window = WINDOW_OF[key.kind]
-        return self._stays(window, key.period, self.keeping.hours_s if window is Window.HOUR else self.keeping.days_s)
-
-    def _stays(self, window: Window, period: int, keep_s: float | None) -> bool:
-        end_s = expiry_s(window, [period], keep_s)[0]
-        return not end_s or end_s > now_ms() // 1000 + SOON_S
+        keep_s = self.keeping.hours_s if window is Window.HOUR else self.keeping.days_s
+        return expiry_s(window, [key.period], keep_s)[0]
 
 
 def _weight(pair: Pair) -> int:

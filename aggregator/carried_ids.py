@@ -1,23 +1,19 @@
 """Carries over identities that only the live dedup index has: a generation of their own in each period."""
 
-from collections import defaultdict
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 
 from aggregator.both_sides import BothSides
 from aggregator.dedup import ranges_for, sets_of
 from aggregator.identities import Sought
+from aggregator.ids_side_by_side import SETS_AT_ONCE, by_period
 from aggregator.shadow_run import ShadowRun
 from services.counters import ReadRequest
 from services.dedup_index import PERIOD_MS, generation_key, read_period
 from services.frames import Column
 from services.keyspace import ids_key
 from services.redis_shadows import CarriedIds
-
-_SETS_AT_ONCE: Final = 40
-"""Of at most some 512 identities each."""
 
 
 async def carry_ids(run: ShadowRun, both: BothSides, names: Sequence[str], sound_ms: int) -> None:
@@ -26,14 +22,11 @@ async def carry_ids(run: ShadowRun, both: BothSides, names: Sequence[str], sound
     Args:
         names: of the periods and their sets.
     """
-    sets: dict[int, list[str]] = defaultdict(list)
-    for name in names:
-        text, slash, _ = name.removeprefix("x:").partition("/")
-        sets[int(text)] += [name] if slash else []
+    sets = by_period(names)
     for period in sorted(period for period in sets if period * PERIOD_MS < sound_ms):
         carried = _Period(run, both, period)
-        for start in range(0, len(sets[period]), _SETS_AT_ONCE):
-            await carried.carry(sets[period][start : start + _SETS_AT_ONCE])
+        for start in range(0, len(sets[period]), SETS_AT_ONCE):
+            await carried.carry(sets[period][start : start + SETS_AT_ONCE])
 
 
 class _Period:

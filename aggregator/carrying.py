@@ -13,13 +13,11 @@ from typing import Final
 from aggregator.both_sides import BothSides, Pair
 from aggregator.carried_ids import carry_ids
 from aggregator.carried_users import OrdinalMap
-from aggregator.cells import expiry_s
-from aggregator.comparing import WINDOW_OF, Fields, ledger_hour, read_key, sound_fields, window_start_ms
+from aggregator.comparing import Fields, index_of, ledger_hour, read_key, sound_fields, window_start_ms
 from aggregator.shadow_run import ShadowRun
-from services.keyspace import index_key
 from services.partition_state import write_months
 from services.redis_shadows import Carried
-from services.windows import HOUR_MS, Window
+from services.windows import HOUR_MS
 
 _AT_ONCE: Final = 40
 """Hashes that are read of both sides, compared and written in one go: at most 124 fields of counters each."""
@@ -46,7 +44,7 @@ async def carry_over(run: ShadowRun, both: BothSides, sound_ms: int) -> None:
     await carry_ids(run, both, of_kind["x"], sound_ms)
     bitmaps: dict[str, list[str]] = defaultdict(list)
     for name in filter(carrying.begins_before, (name for kind in _BITMAPS for name in of_kind[kind])):
-        bitmaps[_index_of(name)].append(name)
+        bitmaps[index_of(name)].append(name)
     for index in sorted({*of_kind["i"], *bitmaps}):
         await carrying.carry_users(index, bitmaps[index])
     await carrying.carry([name for kind in _COUNTERS for name in filter(carrying.begins_before, of_kind[kind])])
@@ -71,7 +69,7 @@ class _Carrying:
             batch = names[start : start + at_once]
             pairs, _ = await self._both.pairs(batch)
             carried = [self._merged(name, pair) for name, pair in zip(batch, pairs, strict=True)]
-            await self._write(each for each in carried if each is not None)
+            await self._write(carried)
 
     async def carry_users(self, index: str, names: Sequence[str]) -> None:
         """Give each user that only the live index has an ordinal of the shadow, and translate bitmaps."""
@@ -97,7 +95,7 @@ class _Carrying:
             fields = dict(zip(flat[::2], flat[1::2], strict=True))
             await self._run.call(lambda: self._run.shadows.carry_state(self._both.shadow.partition, fields))
 
-    def _merged(self, name: str, pair: Pair) -> Carried | None:
+    def _merged(self, name: str, pair: Pair) -> Carried:
         live, log = pair
         return self._change(name, log, {**self._sound(name, log), **self._unsound(name, live)})
 
@@ -116,29 +114,11 @@ class _Carrying:
             key=self._both.log_prefix + name,
             fields={field: value for field, value in after.items() if before.get(field) != value},
             gone=[field for field in before if field not in after],
-            end_s=self._end_s(name),
+            end_s=self._both.end_s(name),
         )
 
-    def _end_s(self, name: str) -> int:
-        """Return the UNIX second at which a hash ends, 0 for never."""
-        keeping = self._both.keeping
-        if name.startswith("l:"):
-            return expiry_s(Window.HOUR, [int(name.rpartition("/")[2])], keeping.hours_s)[0]
-        key = read_key(name)
-        if key is None:
-            return 0
-        window = WINDOW_OF[key.kind]
-        return expiry_s(window, [key.period], keeping.hours_s if window is Window.HOUR else keeping.days_s)[0]
-
-    async def _write(self, carried: Iterable[Carried | None]) -> None:
-        changed = [each for each in carried if each is not None and (each.fields or each.gone)]
+    async def _write(self, carried: Iterable[Carried]) -> None:
+        changed = [each for each in carried if each.fields or each.gone]
         if changed:
             await self._run.call(lambda: self._run.shadows.carry(changed))
             self._run.forget(each.key for each in changed)
-
-
-def _index_of(name: str) -> str:
-    """Return the user index that a hash of bitmaps is made of."""
-    key = read_key(name)
-    assert key is not None
-    return index_key("", key.scope)

@@ -12,7 +12,7 @@ import numpy as np
 from services.cell_rows import WINDOW_MS
 from services.counter_codec import CorruptCounter, unpack
 from services.counters import PartitionState
-from services.keyspace import COUNT_FIELD, CounterKey, Kind, parse_counter_key, unescape
+from services.keyspace import COUNT_FIELD, CounterKey, Kind, index_key, parse_counter_key, unescape
 from services.ledger import ENTRIES
 from services.metrics_contract import PRODUCTS
 from services.verification import Difference, Part
@@ -172,6 +172,18 @@ def read_key(name: str) -> CounterKey | None:
         return parse_counter_key(name, "")
     except ValueError:
         return None
+
+
+def key_of(name: str) -> CounterKey:
+    """Return what the name of a counter or bitmap hash says."""
+    key = read_key(name)
+    assert key is not None
+    return key
+
+
+def index_of(name: str) -> str:
+    """Return the user index that a hash of bitmaps is made of."""
+    return index_key("", key_of(name).scope)
 
 
 def place_of(key: CounterKey, field: bytes) -> tuple[dict[str, Any], int]:

@@ -1,7 +1,7 @@
 """Compares the identities of the dedup index with those that the log gives, by membership, each side in the other."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -27,10 +27,7 @@ async def compare_ids(both: BothSides, names: Sequence[str], found: Verification
     Args:
         names: of the periods and their sets.
     """
-    sets: dict[int, list[str]] = defaultdict(list)
-    for name in names:
-        text, slash, _ = name.removeprefix("x:").partition("/")
-        sets[int(text)] += [name] if slash else []
+    sets = by_period(names)
     sound_ms = both.shadow.sound_ms
     of_sound = {period for period in sets if sound_ms is None or period * PERIOD_MS >= sound_ms}
     if ended := [period for period in of_sound if not _stays(period, both.keeping.ids_s)]:
@@ -44,6 +41,15 @@ async def compare_ids(both: BothSides, names: Sequence[str], found: Verification
             batch = sets[period][start : start + SETS_AT_ONCE]
             await _look_up(both, period, batch, found, of_live=False)
             await _look_up(both, period, batch, found, of_live=True)
+
+
+def by_period(names: Sequence[str]) -> Mapping[int, Sequence[str]]:
+    """Return the sets of each period, given the names of the periods and of their sets."""
+    sets: dict[int, list[str]] = defaultdict(list)
+    for name in names:
+        text, slash, _ = name.removeprefix("x:").partition("/")
+        sets[int(text)] += [name] if slash else []
+    return sets
 
 
 def _stays(period: int, keep_s: float | None) -> bool:

@@ -10,16 +10,17 @@ from aggregator.comparing import (
     active_differences,
     counter_differences,
     index_differences,
+    index_of,
     indexes_of,
+    key_of,
     ledger_entries,
     ledger_hour,
-    read_key,
     record_differences,
     scope_of,
     state_differences,
 )
 from aggregator.ids_side_by_side import compare_ids
-from services.keyspace import CounterKey, Kind, index_key, unescape
+from services.keyspace import Kind, unescape
 from services.verification import Difference, Part, Verification
 from services.windows import HOUR_MS, rfc3339
 
@@ -82,10 +83,10 @@ class SideBySide:
             self._note(index_differences(self._at, scope, *pair), len(pair[0].keys() | pair[1].keys()))
             if pair[0] != pair[1]:
                 unlike.add(name)
-        await self._compare_by_name([name for name in bitmap_names if name in doubtful or _index_of(name) in unlike])
+        await self._compare_by_name([name for name in bitmap_names if name in doubtful or index_of(name) in unlike])
 
     async def _compare_by_name(self, bitmap_names: Sequence[str]) -> None:
-        for index, names in groupby(sorted(bitmap_names, key=_index_of), key=_index_of):
+        for index, names in groupby(sorted(bitmap_names, key=index_of), key=index_of):
             of_index = list(names)
             for start in range(0, len(of_index), _BY_NAME):
                 batch = list(filter(self._both.is_kept, of_index[start : start + _BY_NAME]))
@@ -93,10 +94,10 @@ class SideBySide:
                 indexes = indexes_of(*of_users)
                 for name, pair in zip(batch, pairs, strict=True):
                     cells = 0 if self._both.shadow.sound_ms is None else len(pair[0].keys() | pair[1].keys())
-                    self._note(active_differences(self._at, _key_of(name), *pair, indexes), cells)
+                    self._note(active_differences(self._at, key_of(name), *pair, indexes), cells)
 
     def _counters(self, name: str, pair: Pair) -> Iterator[Difference]:
-        return counter_differences(self._at, _key_of(name), *pair)
+        return counter_differences(self._at, key_of(name), *pair)
 
     def _ledger(self, name: str, pair: Pair) -> Iterator[Difference]:
         topic, source, _ = name.removeprefix("l:").split("/")
@@ -120,14 +121,3 @@ class SideBySide:
         self._found.note(list(differences))
         self._found.cells += cells
         self._both.run.came_on(cells=cells)
-
-
-def _key_of(name: str) -> CounterKey:
-    key = read_key(name)
-    assert key is not None
-    return key
-
-
-def _index_of(name: str) -> str:
-    """Return the user index that a hash of bitmaps is made of."""
-    return index_key("", _key_of(name).scope)
