@@ -3,7 +3,7 @@ LOCK := .venv/bin/uv pip compile pyproject.toml --quiet --universal --python-ver
 	--generate-hashes --no-emit-index-url --no-header --no-annotate $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test fuzz faults incident soak mutations bench bench-limits bench-stages bench-latency bench-rest bench-rebuild bench-curves bench-api demo lock
+.PHONY: help setup check test fuzz faults incident deploy-checks scaleout soak mutations bench bench-limits bench-stages bench-latency bench-rest bench-rebuild bench-curves bench-api demo lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -17,7 +17,7 @@ check: setup ## format, lint, types and import rules
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache
 
-test: setup ## all tests but fuzz, faults, incident and bench; ARGS="-k ingest" passes options to pytest
+test: setup ## all tests but those of the targets below; ARGS="-k ingest" passes options to pytest
 	$(PYTHON) -m pytest $(ARGS)
 
 fuzz: setup ## schemathesis, at least 20,000 cases against a running API with data
@@ -28,6 +28,12 @@ faults: setup ## each row of the fault matrix on Apache Kafka and Redis; FULL=1 
 
 incident: setup ## what operators rely on: a day of incidents with its alerts, replay, trace, verify, rebuild, canary, watchdog
 	$(PYTHON) -m pytest tests/incident $(ARGS)
+
+deploy-checks: setup ## image steps, compose file and chart, as far as they can be checked without an engine
+	$(PYTHON) -m pytest tests/deploy $(ARGS)
+
+scaleout: setup ## clusters of servers, secured links, several workers, old builds beside new ones
+	$(PYTHON) -m pytest tests/scaleout $(ARGS)
 
 soak: setup ## random faults for so long, then everything is compared; SEED=1 MINUTES=1
 	$(PYTHON) -m tests.faults.soak --seed $(or $(SEED),1) --minutes $(or $(MINUTES),1) $(ARGS)

@@ -78,5 +78,5 @@ class _Period:
             sets=sets,
             lifetime_s=0 if keep_s is None else round(keep_s),
         )
+        self._run.leave_the_fold(self._both.shadow, [key, *sets])
         await self._run.call(lambda: self._run.shadows.carry_ids(carried))
-        self._run.forget([key])

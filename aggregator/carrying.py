@@ -120,5 +120,5 @@ class _Carrying:
     async def _write(self, carried: Iterable[Carried]) -> None:
         changed = [each for each in carried if each.fields or each.gone]
         if changed:
+            self._run.leave_the_fold(self._both.shadow, [each.key for each in changed])
             await self._run.call(lambda: self._run.shadows.carry(changed))
-            self._run.forget(each.key for each in changed)

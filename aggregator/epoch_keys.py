@@ -1,13 +1,13 @@
 """The keys of epochs: which there are, and taking away those that nobody needs, in slices."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from aggregator.shadow import Shadow
 from aggregator.shadow_store import taken_over
 from aggregator.sweeping import KeptEpochs
 from services.identifiers import Epoch, PartitionId
-from services.keyspace import epoch_of
+from services.keyspace import epoch_of, epoch_prefix
 from services.redis_shadows import UNLINKED_AT_ONCE, RedisShadows
 
 Call = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
@@ -25,10 +25,8 @@ class EpochKeys:
         self._shadows = shadows
         self._tags = tags
         self._call = call
-        self.swept = 0
-        """Keys that were swept up; one that a scan gave twice counts twice."""
+        self.unlinked = 0
         self._kept = KeptEpochs(tags)
-        self._sweeping = asyncio.Lock()
 
     async def of(self, partition: PartitionId) -> Mapping[Epoch, Sequence[str]]:
         """Return the keys of each epoch of a partition."""
@@ -41,11 +39,9 @@ class EpochKeys:
 
     async def sweep(self) -> None:
         """Take away the keys of epochs that are neither live nor being made."""
-        async with self._sweeping:
-            async for names in self._pages(None):
-                for (partition, epoch), keys in self._kept.rubbish(names).items():
-                    await self.unlink(partition, epoch, keys)
-                    self.swept += len(keys)
+        async for names in self._pages(None):
+            for (partition, epoch), keys in self._kept.rubbish(names).items():
+                await self.unlink(partition, epoch, keys)
 
     async def begin(self, live: Mapping[PartitionId, Epoch]) -> None:
         """Take away what earlier runs left, because they were killed; `live` are the epochs that stay."""
@@ -66,8 +62,20 @@ class EpochKeys:
             cursor, names = await self._call(lambda at=at: self._shadows.page_of_keys(at, partition))  # type: ignore[misc]
             yield names
 
+    async def unlink_replaced(self, shadow: Shadow) -> None:
+        """Take away what a shadow that was swapped in replaced, as far as that has the names of what it wrote.
+
+        What else the old epoch has is found by the next sweep.
+        """
+        tag = self._tags[shadow.partition]
+        new, old = epoch_prefix(tag, shadow.epoch), epoch_prefix(tag, shadow.live_epoch)
+        names = [old + key.removeprefix(new) for key in shadow.store.written]
+        await self.unlink(shadow.partition, shadow.live_epoch, names)
+
     async def unlink(self, partition: PartitionId, epoch: Epoch, gone: Sequence[str]) -> None:
         for start in range(0, len(gone), UNLINKED_AT_ONCE):
             batch = gone[start : start + UNLINKED_AT_ONCE]
-            if not await self._call(lambda batch=batch: self._shadows.unlink(partition, epoch, batch)):  # type: ignore[misc]
+            count = await self._call(lambda batch=batch: self._shadows.unlink(partition, epoch, batch))  # type: ignore[misc]
+            if count is None:
                 raise taken_over(partition)
+            self.unlinked += count

@@ -12,7 +12,7 @@ from aggregator.both_sides import BothSides
 from aggregator.branch import keeping_of
 from aggregator.carrying import carry_over
 from aggregator.shadow import Shadow
-from aggregator.shadow_run import AT_ONCE, ShadowRun, on_each, shadow_run
+from aggregator.shadow_run import ShadowRun, on_each, shadow_run
 from services.clock import monotonic_s
 from services.counters import StoreRefused
 from services.identifiers import PartitionId
@@ -22,9 +22,6 @@ from services.verification import Progress, Rebuilt
 
 SWAP_WITHIN_S: Final = 60.0
 """A partition gets a frame or a few in a second: the shadow stands level with it most of the time."""
-
-SWEEPS: Final = 4
-"""Times that replaced keys are taken away: each looks at all keys, and until then they take room in Redis."""
 
 
 async def rebuild(
@@ -46,9 +43,8 @@ async def rebuild(
             stay so; to run it again is safe.
     """
     rebuilt = Rebuilt()
-    sweep_after = max(AT_ONCE, settings.topics.frames_partitions // SWEEPS)
     async with shadow_run(settings, redis_share, progress) as run:
-        left = run.keys.swept
+        left = run.keys.unlinked
 
         async def renew(partition: PartitionId) -> None:
             async with run.shadow(partition, to_swap=True, trust_log=trust_log) as shadow:
@@ -59,13 +55,11 @@ async def rebuild(
                 await _swap(run, shadow)
             rebuilt.partitions.append(partition)
             run.crash_points.visit("rebuild.after_swap")
-            if len(rebuilt.partitions) % sweep_after == 0:
-                await run.keys.sweep()
+            await run.keys.unlink_replaced(shadow)
 
         await on_each(map(PartitionId, partitions), renew)
-        if len(rebuilt.partitions) % sweep_after:
-            await run.keys.sweep()
-        rebuilt.unlinked = run.keys.swept - left
+        await run.keys.sweep()
+        rebuilt.unlinked = run.keys.unlinked - left
         rebuilt.events, rebuilt.seconds = run.events, monotonic_s() - run.began_s
     rebuilt.partitions.sort()
     return rebuilt

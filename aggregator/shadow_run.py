@@ -130,8 +130,9 @@ class ShadowRun:
         shadow.is_live = True
         self.keys.stay(shadow.partition, shadow.epoch)
 
-    def forget(self, keys: Iterable[str]) -> None:
-        """Take in that something else than the fold wrote to these hashes of a shadow."""
+    def leave_the_fold(self, shadow: Shadow, keys: Sequence[str]) -> None:
+        """Take in that something else than the fold is about to write to these keys of a shadow."""
+        shadow.store.wrote(keys)
         for key in keys:
             self._knowledge.drop(key)
 
@@ -155,7 +156,6 @@ class ShadowRun:
         last = FrameOffset(log.end - 1) if log.diverged else state.applied_offset
         epoch = await self.call(lambda: self.shadows.new_epoch(state.epoch))
         self.keys.stay(partition, state.epoch, epoch)
-        store = ShadowStore(self._shadow, self.pace, epoch, leased=not to_swap)
         begun = replace(
             state,
             epoch=epoch,
@@ -166,6 +166,7 @@ class ShadowRun:
             months={},
             crash=None,
         )
+        store = ShadowStore(self._shadow, self.pace, begun, leased=not to_swap)
         shadow = Shadow(
             partition=partition,
             live_epoch=state.epoch,
@@ -199,15 +200,12 @@ class ShadowRun:
         if shadow.is_live:
             return
         await self.call(lambda: self.shadows.drop_state(shadow.partition, shadow.epoch))
-        await self.keys.unlink(
-            shadow.partition, shadow.epoch, (await self.keys.of(shadow.partition)).get(shadow.epoch, ())
-        )
+        await self.keys.unlink(shadow.partition, shadow.epoch, list(shadow.store.written))
 
     async def _keep_ending_later(self, shadow: Shadow) -> None:
         while True:
             await asyncio.sleep(LEASE_S / 3)
-            keys = (await self.keys.of(shadow.partition)).get(shadow.epoch, ())
-            await self._end_later([shadow_key(self.tags[shadow.partition]), *keys])
+            await self._end_later([shadow_key(self.tags[shadow.partition]), *shadow.store.written])
 
     async def _end_later(self, keys: Sequence[str]) -> None:
         for start in range(0, len(keys), ENDED_AT_ONCE):

@@ -19,8 +19,8 @@ from services.redis_counters import Script
 RUN_LEASE_S: Final = 3
 """How long a run that was killed keeps the next one from beginning."""
 
-UNLINKED_AT_ONCE: Final = 500
-"""Keys in one call: a hash of 124 fields takes Redis a few microseconds, its memory is given back beside."""
+UNLINKED_AT_ONCE: Final = 4_000
+"""Keys in one call, which takes Redis some 6 ms; the memory of large ones is given back beside."""
 
 ENDED_AT_ONCE: Final = 1_000
 _SCAN_COUNT: Final = 5_000
@@ -121,9 +121,12 @@ class RedisShadows:
             cursor, names = await self._client.scan(cursor, match=f"{PREFIX}{{{tag}}}:e*", count=_SCAN_COUNT)
         return cursor, cast(list[bytes], names)
 
-    async def unlink(self, partition: PartitionId, epoch: Epoch, keys: Sequence[str]) -> bool:
-        """Take away up to `UNLINKED_AT_ONCE` keys of an epoch; False, and nothing is done, if that is the live one."""
-        return bool(await self._unlink(state_key(self._tags[partition]), epoch, *keys))
+    async def unlink(self, partition: PartitionId, epoch: Epoch, keys: Sequence[str]) -> int | None:
+        """Take away up to `UNLINKED_AT_ONCE` keys of an epoch, and return how many there were.
+
+        None, and nothing is done, if that is the live epoch, or none is live.
+        """
+        return cast(int | None, await self._unlink(state_key(self._tags[partition]), epoch, *keys))
 
     async def end_in(self, keys: Sequence[str], seconds: int) -> None:
         """Let keys of one partition end so many seconds from now; up to `ENDED_AT_ONCE`."""

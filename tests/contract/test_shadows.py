@@ -138,15 +138,15 @@ async def test_keys_are_ended_listed_and_taken_away(client: Redis) -> None:
     assert 0 < await client.ttl(keys[0]) <= 50
     members = await shadows.members(keys)
     assert [sorted(each) for each in members] == [[b"-6", b"5"], [b"-6", b"5"], []]
-    assert not await shadows.unlink(PARTITION, NEW, keys)
+    assert await shadows.unlink(PARTITION, NEW, keys) is None
     await stores(client, live_frame=33)
-    assert not await shadows.unlink(PARTITION, LIVE, [f"{epoch_prefix(TAG, LIVE)}h:acme/1"])
+    assert await shadows.unlink(PARTITION, LIVE, [f"{epoch_prefix(TAG, LIVE)}h:acme/1"]) is None
     assert await client.exists(*keys, f"{epoch_prefix(TAG, LIVE)}h:acme/1") == 3
     cursor, names = await shadows.page_of_keys(0, PARTITION)
     assert (cursor, len(names)) == (0, 4)
     assert await shadows.page_of_keys(0, PartitionId(1)) == (0, [])
     assert len((await shadows.page_of_keys(0))[1]) == 4
-    assert await shadows.unlink(PARTITION, NEW, keys)
+    assert await shadows.unlink(PARTITION, NEW, keys) == 2
     assert await client.exists(*keys) == 0
     await shadows.drop_state(PARTITION, Epoch(6))
     assert await client.exists(shadow_key(TAG))

@@ -72,7 +72,7 @@ async def folding(
     await memory.begin(PARTITION, state)
     telemetry = Telemetry("aggregator")
     shared = Shared(
-        store=ShadowStore(memory, Pace(1), EPOCH, leased=False),
+        store=ShadowStore(memory, Pace(1), state, leased=False),
         keeping=FOR_EVER,
         knowledge=Knowledge(),
         max_items=20_000,

@@ -1,13 +1,22 @@
 """A shadow's store keeps to its epoch, lets its hashes end, and makes calls no faster than its share allows."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from aggregator.pacing import Pace
 from aggregator.shadow_store import LEASE_S, ShadowStore
 from services.clock import monotonic_s, now_ms
-from services.counters import NOTHING_APPLIED, Applied, ApplyRequest, PartitionState, ReadRequest, WrongEpoch
+from services.counters import (
+    NOTHING_APPLIED,
+    Applied,
+    ApplyRequest,
+    PartitionState,
+    ReadRequest,
+    ReadResult,
+    WrongEpoch,
+)
 from services.identifiers import Epoch, FrameId, FrameOffset, PartitionId
 from services.lifecycle import Refused
 from services.memory_counters import MemoryCounterStore
@@ -37,7 +46,7 @@ async def test_hashes_of_a_shadow_that_is_not_swapped_in_end_and_those_of_anothe
     leased: bool,
 ) -> None:
     memory = MemoryCounterStore(1)
-    store = ShadowStore(memory, Pace(1), EPOCH, leased=leased)
+    store = ShadowStore(memory, Pace(1), begun(EPOCH), leased=leased)
     await store.begin(PARTITION, begun(EPOCH))
     for number in range(2):
         assert await store.apply(PARTITION, run_of(number, 7)) == Applied()
@@ -52,14 +61,35 @@ async def test_hashes_of_a_shadow_that_is_not_swapped_in_end_and_those_of_anothe
 
 async def test_the_shadow_of_another_run_is_neither_read_nor_written() -> None:
     memory = MemoryCounterStore(1)
-    store = ShadowStore(memory, Pace(1), EPOCH, leased=True)
+    store = ShadowStore(memory, Pace(1), begun(EPOCH), leased=True)
     with pytest.raises(Refused, match="another run's by now"):
         await store.state(PARTITION)
     await memory.begin(PARTITION, begun(Epoch(6)))
-    for call in (store.state(PARTITION), store.read(PARTITION, ReadRequest())):
+    assert await store.apply(PARTITION, run_of(0, 0)) == WrongEpoch(Epoch(6))
+    for call in (store.state(PARTITION), store.read(PARTITION, ReadRequest(whole=["a"]))):
         with pytest.raises(Refused, match="another run's by now"):
             await call
-    assert await store.apply(PARTITION, run_of(0, 0)) == WrongEpoch(Epoch(6))
+
+
+async def test_only_what_may_have_been_written_is_asked_for() -> None:
+    memory = MemoryCounterStore(1)
+    store = ShadowStore(memory, Pace(1), begun(EPOCH), leased=False)
+    await store.begin(PARTITION, begun(EPOCH))
+    request = ReadRequest(
+        fields=[["u", "1"], ["a", "1", "2"]], members=[["s", b"5"], ["s2", b"5", b"6"]], whole=["b", "u"]
+    )
+    # Nothing of it was written by this store, whatever a stranger did.
+    memory.partitions[0].hashes["u"] = {b"1": b"stranger"}
+    nothing = ReadResult(state=begun(EPOCH), fields=[None, None, None], members=[0, 0, 0], whole=[{}, {}])
+    assert await store.read(PARTITION, request) == nothing
+    run = replace(run_of(0, 0), sets=[["s2", b"6"]])
+    assert await store.apply(PARTITION, run) == Applied()
+    held = ReadResult(
+        state=run.state_after(begun(EPOCH)), fields=[None, b"x", None], members=[0, 0, 1], whole=[{b"1": b"x"}, {}]
+    )
+    assert await store.read(PARTITION, request) == held
+    store.wrote(["u"])
+    assert (await store.read(PARTITION, request)).fields == [b"stranger", b"x", None]
 
 
 @pytest.mark.parametrize(("share", "at_least", "at_most"), [(0.2, 2 * CALL_S / 0.2, 10), (1, 0, 2.9 * CALL_S)])
