@@ -55,7 +55,7 @@ def main() -> int:
 async def _main(settings: Settings, spans: Spans | None) -> int:
     telemetry = Telemetry("aggregator")
     role = settings.aggregator
-    health = HealthServer(telemetry, port=role.port, address_file=role.address_file)
+    health = HealthServer(telemetry, role.host, role.port, role.address_file)
     health.not_ready("assignment", "no partitions assigned yet")
     stop = await stop_on_signals()
     beating = asyncio.create_task(keep_beating(health))

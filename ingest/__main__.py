@@ -47,7 +47,8 @@ def main() -> int:
 
 async def _main(settings: Settings) -> int:
     telemetry = Telemetry("ingest")
-    health = HealthServer(telemetry, port=settings.ingest.port, address_file=settings.ingest.address_file)
+    role = settings.ingest
+    health = HealthServer(telemetry, role.host, role.port, role.address_file)
     health.not_ready("kafka", "not connected yet")
     stop = await stop_on_signals()
     beating = asyncio.create_task(keep_beating(health))

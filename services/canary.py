@@ -63,7 +63,7 @@ def plan_of(settings: Settings) -> CanaryPlan:
 async def _main(settings: Settings, plan: CanaryPlan, reader: ApiReader) -> int:
     role = settings.canary
     telemetry = Telemetry(ROLE)
-    health = HealthServer(telemetry, port=role.port, address_file=role.address_file)
+    health = HealthServer(telemetry, role.host, role.port, role.address_file)
     health.not_ready("kafka", "nothing published yet")
     health.not_ready("api", "not asked yet")
     stop = await stop_on_signals()

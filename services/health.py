@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import TCPServer
 from typing import Final
 
 import structlog
 
+from services.lifecycle import Refused
 from services.stuck import Look, Work
 from services.telemetry import Telemetry
 
@@ -76,13 +78,23 @@ class HealthServer:
         """Listen, and write the address file.
 
         Raises:
-            OSError: the port is taken.
+            Refused: the address cannot be had.
         """
-        self._server = _Server(self._bind, _handler(self))
+        self._server = self._listen()
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="health", daemon=True)
         self._thread.start()
         if self._address_file is not None:
             _write_whole(self._address_file, self.address + "\n")
+
+    def _listen(self) -> "_Server":
+        host, port = self._bind
+        try:
+            return _Server(self._bind, _handler(self))
+        except OSError as error:
+            raise Refused(
+                f"health and metrics cannot be served on {host}:{port} ({error.strerror}): free the port, or set this"
+                " role's host and port (of the API health_host and health_port) to an address of this machine"
+            ) from error
 
     def stop(self) -> None:
         """Stop listening and take the address file away; a second call does nothing."""
@@ -187,6 +199,12 @@ async def keep_beating(health: HealthServer) -> None:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+
+    def server_bind(self) -> None:
+        """Bind without asking a name server for this machine's name, which the base class does on 0.0.0.0."""
+        TCPServer.server_bind(self)
+        host, port = self.server_address[:2]
+        self.server_name, self.server_port = str(host), int(port)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: a prober that hangs up early is no event."""

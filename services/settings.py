@@ -154,6 +154,7 @@ class IngestSettings(Group):
     clock_skew: Duration = Field(2.0, description="taken off the clock for a source read to its end")
     delivery_timeout: Duration = Field(120.0, description="of one frame, dead letter or commit; then the worker ends")
     session_timeout: Duration = 10.0
+    host: str = Field("127.0.0.1", description="of health and metrics")
     port: int = Field(0, ge=0, le=65_535, description="health and metrics; 0 takes a free one")
     address_file: Path | None = Field(None, description="written with host:port of health and metrics")
 
@@ -165,6 +166,7 @@ class AggregatorSettings(Group):
     check_interval: Duration = Field(1.0, description="between looks at the applied offset")
     frame_check_interval: Duration = Field(5.0, description="between looks at the last applied frame in the log")
     allow_rebuild: bool = Field(False, description="begin although the start of the frames is gone")
+    host: str = Field("127.0.0.1", description="of health and metrics")
     port: int = Field(0, ge=0, le=65_535, description="health and metrics; 0 takes a free one")
     address_file: Path | None = Field(None, description="written with host:port of health and metrics")
 
@@ -250,6 +252,7 @@ class CanarySettings(Group):
     )
     api_url: str | None = Field(None, description="of the query API; that of api.host and api.port if none")
     api_token: SecretStr | None = Field(None, description="bearer token; made with api.jwt_secret if none")
+    host: str = Field("127.0.0.1", description="of health and metrics")
     port: int = Field(0, ge=0, le=65_535, description="health and metrics; 0 takes a free one")
     address_file: Path | None = Field(None, description="written with host:port of health and metrics")
 

@@ -9,6 +9,7 @@ import pytest
 
 from services import health as health_module
 from services.health import HealthServer, keep_beating
+from services.lifecycle import Refused
 from services.stuck import Look, Work
 from services.telemetry import Telemetry
 
@@ -39,6 +40,23 @@ def test_the_address_file_holds_the_address_while_the_server_runs(tmp_path: Path
     server.stop()
     server.stop()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "no-host.invalid"])
+def test_an_address_that_cannot_be_had_is_refused_in_one_sentence(server: HealthServer, host: str) -> None:
+    port = int(server.address.rpartition(":")[2])
+    with pytest.raises(Refused, match=rf"{host}:{port} \(.+\): free the port, or set this role's host and port"):
+        HealthServer(Telemetry("api"), host, port).start()
+
+
+def test_it_serves_on_all_addresses_where_that_is_set(tmp_path: Path) -> None:
+    running = HealthServer(Telemetry("ingest"), "0.0.0.0", address_file=tmp_path / "address")
+    running.start()
+    try:
+        assert running.address.startswith("0.0.0.0:")
+        assert ask(running, "/healthz")[0] == 200
+    finally:
+        running.stop()
 
 
 def test_healthy_until_the_watchdog_finds_it_stuck(server: HealthServer) -> None:
