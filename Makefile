@@ -1,6 +1,7 @@
 PYTHON := .venv/bin/python
-LOCK := .venv/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate $(UPGRADE)
+BUILD_REQUIRES := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check test fuzz faults incident deploy-checks scaleout soak mutations bench bench-limits bench-stages bench-latency bench-rest bench-rebuild bench-curves bench-api demo lock
@@ -69,6 +70,7 @@ demo: setup ## the whole pipeline on embedded servers, with simulated traffic an
 	.venv/bin/tidemark demo $(ARGS)
 
 lock: setup ## make requirements/*.lock anew; UPGRADE=--upgrade takes the newest versions allowed
-	$(LOCK) --output-file requirements/runtime.lock
-	$(LOCK) --extra local --output-file requirements/local.lock
-	$(LOCK) --all-extras --output-file requirements/dev.lock
+	$(LOCK) pyproject.toml --output-file requirements/runtime.lock
+	$(LOCK) pyproject.toml --extra local --output-file requirements/local.lock
+	$(LOCK) pyproject.toml --all-extras --output-file requirements/dev.lock
+	$(PYTHON) -c '$(BUILD_REQUIRES)' | $(LOCK) - --constraint requirements/dev.lock --output-file requirements/build.lock

@@ -49,13 +49,18 @@ def test_no_file_names_a_path_or_an_index_of_this_machine() -> None:
     assert found == []
 
 
-@pytest.mark.parametrize("lock", ["runtime", "local", "dev"])
+@pytest.mark.parametrize("lock", ["runtime", "local", "dev", "build"])
 def test_a_lock_holds_hashes_and_no_address(lock: str) -> None:
     text = (ROOT / f"requirements/{lock}.lock").read_text()
     assert "://" not in text
     pinned = re.findall(r"^[a-z0-9].*?==", text, re.MULTILINE)
     assert pinned
     assert all("--hash=sha256:" in entry for entry in re.split(r"\n(?=[a-z0-9])", text.strip()))
+
+
+def test_the_wheel_is_built_with_what_developers_build_it_with() -> None:
+    build, dev = ((ROOT / f"requirements/{name}.lock").read_text() for name in ("build", "dev"))
+    assert set(re.split(r"\n(?=[a-z0-9])", build.strip())) <= set(re.split(r"\n(?=[a-z0-9])", dev.strip()))
 
 
 def test_the_top_level_is_as_the_house_fixes_it() -> None:
