@@ -1,4 +1,4 @@
-"""The build context: what `.dockerignore` leaves of a directory. Patterns of whole names, `*` and `**/`; the last wins."""
+"""The build context: what `.dockerignore` leaves of a directory, by names, `*` and `**/`; the last that fits wins."""
 
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase

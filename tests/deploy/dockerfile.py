@@ -1,8 +1,8 @@
 """Reads a Dockerfile: the subset that deploy/Dockerfile uses, and a refusal for all else.
 
-It holds to Docker's reference where it goes: comments, lines that a backslash continues, JSON and shell forms, ARG before
-FROM, `$NAME` and `${NAME}`. What is not here (ADD, ONBUILD, heredocs, flags of RUN …) is refused by name, so that nothing
-is passed over in silence.
+It holds to Docker's reference where it goes: comments, lines that a backslash continues, JSON and shell forms, ARG
+before FROM, `$NAME` and `${NAME}`. What is not here (ADD, ONBUILD, heredocs, flags of RUN …) is refused by name, so
+that nothing is passed over in silence.
 """
 
 import json

@@ -94,8 +94,8 @@ class Replay:
 
 
 def _copy_whole(source: Path, target: Path, *, into_directory: bool) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
+    if source.is_dir():  # of another stage, which changes no more: its files serve both
+        shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True, copy_function=os.link)
         return
     if into_directory and target.name != source.name:
         target = target / source.name

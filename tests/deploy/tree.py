@@ -1,8 +1,8 @@
 """A directory as the root of programs: a mount namespace and chroot, this machine's own system beneath it, read-only.
 
-It stands for a container where no engine is: the programs see the tree, `/usr`, `/etc` and the like of this machine (for
-those of a base image), `/proc` and `/dev`, and an empty `/tmp` in memory. They share processes and network with the
-tests, and have no limits. Needs root, or user namespaces for everybody; in these the user stays what it is.
+It stands for a container where no engine is: the programs see the tree, `/usr`, `/etc` and the like of this machine
+(for those of a base image), `/proc` and `/dev`, and an empty `/tmp` in memory. They share processes and network with
+the tests, and have no limits. Needs root, or user namespaces for everybody; in these the user stays what it is.
 """
 
 import os

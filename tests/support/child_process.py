@@ -53,6 +53,11 @@ class ChildProcess:
     def running(self) -> bool:
         return self._process.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended; minus the signal's number when it was killed, None while it runs."""
+        return self._process.poll()
+
     def wait_until(self, ready: Callable[[], bool], *, seconds: float) -> None:
         """Return once `ready()` holds; raise ServerDidNotStart when the process ends before or time is up."""
         deadline = time.monotonic() + seconds
