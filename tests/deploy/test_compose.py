@@ -93,6 +93,17 @@ def test_a_command_that_does_not_exist_would_be_found(command: list[str]) -> Non
         parse(command)
 
 
+def test_every_command_of_the_page_exists() -> None:
+    page = (DEPLOY / "docs/deploy.md").read_text()
+    told = re.findall(
+        r"^docker compose --file deploy/compose.yaml (?:exec|run --rm) (\w+) tidemark (.+)$", page, re.MULTILINE
+    )
+    assert len(told) >= 3
+    for name, command in told:
+        assert name in OURS
+        parse(command.split())
+
+
 def test_there_is_one_of_each_role_and_the_canary_only_by_its_profile() -> None:
     assert {name: service(name)["command"] for name in ROLES} == {role: ["run", role] for role in ROLES}
     assert [name for name in composition()["services"] if service(name).get("profiles")] == ["canary"]

@@ -3,6 +3,7 @@
 import re
 import subprocess
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,18 @@ def test_what_is_published_is_counted_once_and_served(containers: dict[str, Cont
         return "tidemark_canary_age_seconds" in metrics and metrics.get("tidemark_canary_difference") == 0
 
     await_condition(seen, "the canary's events are counted and served", seconds=60, every=0.5)
+
+
+def test_a_token_made_in_a_container_opens_the_api(composition: Composition, containers: dict[str, Container]) -> None:
+    made = composition.run("api", "token", "--organization", "acme", "--role", "Admin")
+    assert made.returncode == 0, made.stderr
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    days = {"from": today.isoformat(), "to": (today + timedelta(days=1)).isoformat()}
+    asked = {"organizationId": "acme", "granularity": "daily", **days}
+    url = f"http://127.0.0.1:{composition.api_port}/api/v1/organization/usage"
+    for token, status in ((made.stdout.strip(), 200), ("none", 401)):
+        answer = httpx.get(url, params=asked, headers={"Authorization": f"Bearer {token}"}, timeout=10)
+        assert answer.status_code == status, answer.text
 
 
 def canary_metrics(canary: Container) -> dict[str, float]:
