@@ -61,7 +61,7 @@ def secure(pool: ConnectionPool, settings: RedisSettings) -> None:
         "username": settings.username,
         "password": settings.password.get_secret_value() if settings.password else None,
     }
-    scheme = urlsplit(settings.url).scheme
+    scheme = urlsplit(settings.url).scheme.removesuffix("+cluster")
     if scheme == "redis":
         pool.connection_class = PlainConnection
     elif scheme == "rediss":
