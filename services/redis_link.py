@@ -39,7 +39,7 @@ class TrustingConnection(SSLConnection):
 
     async def _connect(self) -> None:
         try:
-            await super()._connect()  # type: ignore[no-untyped-call]
+            await super()._connect()
         except (OSError, TimeoutError) as error:
             # Redis waits for the end of a line, which TLS may never send.
             if _is_said_by_tls(error) or not await speaks_plain(self.host, self.port, b"PING\r\n", _is_its_answer):

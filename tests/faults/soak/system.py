@@ -89,8 +89,8 @@ class System:
         """Start three brokers, and return the settings of a client that comes through their proxies."""
         security = Secured(self.directory / "pki", {USER: PASSWORD}, authorizing=False)
         cluster = KafkaCluster(Path(tempfile.mkdtemp(prefix="tidemark-cluster-")), security)
-        self._stack.callback(cluster.close)
         self._brokers = [(node, self._stack.enter_context(TcpProxy(node.port))) for node in cluster.nodes]
+        self._stack.callback(cluster.close)  # before the proxies: their connections end with it
         for node, (_, proxy) in zip(cluster.nodes, self._brokers, strict=True):
             node.advertised = proxy.address
         cluster.heal()

@@ -1,10 +1,12 @@
 """Settings of the links: what fits together, what is refused in words, and that no address shows a password."""
 
+import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from services.redis_client import connection_pool
 from services.redis_permissions import is_forbidden, lacking
 from services.settings import WrongSettings, environment, load_settings
 from tests.support.certificates import Authority
@@ -100,6 +102,15 @@ def test_files_of_tls_are_looked_at_when_the_settings_are_loaded(
     assert "does not belong to" in told(ssl_certificate_file=ours.certificate, ssl_key_file=other.key)
     assert "hold no certificate with its key" in told(ssl_certificate_file=ours.certificate)
     load_settings({group: values | {"ssl_ca_file": authority.file, "ssl_certificate_file": ours.both}})
+
+
+def test_only_the_authority_of_the_settings_is_trusted(authority: Authority) -> None:
+    redis = load_settings({"redis": {"url": "rediss://host:1", "ssl_ca_file": authority.file}}).redis
+    pool = connection_pool(redis, timeout_s=1, connections=1, name="tests", socket_timeout_s=1)
+    context = pool.make_connection().ssl_context.get()
+    assert context.cert_store_stats()["x509_ca"] == 1
+    assert context.check_hostname
+    assert context.verify_mode is ssl.CERT_REQUIRED
 
 
 SCRIPT = "local a = 1\nredis.call('HGET', KEYS[1])\nwrite(command, flat)\nwrite('SADD', x)\n"
