@@ -10,16 +10,27 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, RequestTimedOutError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    RequestTimedOutError,
+    TopicAuthorizationFailedError,
+)
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from services.kafka_connection import notice_hang_ups
+from services.kafka_failures import HUNG_UP, hung_up, noticing_failures, why_not_let_in
 from services.settings import KafkaSettings
+from services.tls import client_context
 
 PRODUCER_BATCH_BYTES = 1_000_000
 PRODUCER_REQUEST_BYTES = 2_200_000
 """Above the 2 MiB of a dead letter: the largest source record and our headers."""
 
+_UNAUTHORIZED = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError)
 
 _ZSTD = 4
 """In the attributes of a record batch."""
@@ -37,9 +48,17 @@ class KafkaRefused(Exception):
 def translated(doing: str) -> Iterator[None]:
     """Turn a client error into `KafkaUnavailable` or `KafkaRefused`, with what was being done."""
     try:
-        yield
+        with noticing_failures() as failures:
+            yield
     except (KafkaConnectionError, KafkaTimeoutError, RequestTimedOutError) as error:
-        raise KafkaUnavailable(f"{doing}: {error}") from error
+        if (why := why_not_let_in(failures)) is not None:
+            raise KafkaRefused(f"{doing}: {why}") from error
+        hint = f" ({HUNG_UP})" if hung_up(failures) else ""
+        raise KafkaUnavailable(f"{doing}: {error}{hint}") from error
+    except _UNAUTHORIZED as error:
+        raise KafkaRefused(
+            f"{doing}: Kafka does not let this user do it ({error}): give it what deploy/docs/security.md lists"
+        ) from error
     except KafkaError as error:
         kind = KafkaUnavailable if error.retriable else KafkaRefused
         raise kind(f"{doing}: {error}") from error
@@ -66,10 +85,7 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
 
 
 def ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=settings.ssl_ca_file)
-    if settings.ssl_certificate_file is not None:
-        context.load_cert_chain(settings.ssl_certificate_file, settings.ssl_key_file)
-    return context
+    return client_context(settings.ssl_ca_file, settings.ssl_certificate_file, settings.ssl_key_file)
 
 
 def client_name(group: str) -> str:

@@ -13,6 +13,7 @@ from redis.exceptions import (
     BusyLoadingError,
     ClusterDownError,
     ConnectionError,
+    NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -24,7 +25,10 @@ from redis.exceptions import (
 
 from services.counters import StoreRefused, StoreUnavailable
 from services.hang_ups import is_hang_up
+from services.redis_link import secure
+from services.redis_permissions import is_forbidden
 from services.settings import RedisSettings
+from services.tls import REDIS, why_refused
 
 _PASSING = (
     ConnectionError,
@@ -54,10 +58,19 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (AuthenticationError, AuthorizationError) as error:
-        raise StoreRefused(f"Redis refused the credentials of redis.url: {error}") from error
+        raise StoreRefused(
+            f"Redis refused the user or password ({error}): correct TIDEMARK_REDIS__USERNAME and"
+            " TIDEMARK_REDIS__PASSWORD (or the file that TIDEMARK_REDIS__PASSWORD_FILE names)"
+        ) from error
     except _PASSING as error:
+        if (why := why_refused(error, REDIS)) is not None:
+            raise StoreRefused(why) from error
         raise StoreUnavailable(f"Redis is away: {error}") from error
     except ResponseError as error:
+        if isinstance(error, NoPermissionError) or is_forbidden(str(error)):
+            raise StoreRefused(
+                f"Redis does not let this user do it: {error}; give the ACL user what deploy/docs/security.md lists"
+            ) from error
         if _PASSING_ANSWER.search(str(error)):
             raise StoreUnavailable(f"Redis cannot do it now: {error}") from error
         if _ANOTHER_TYPE.search(str(error)):
@@ -110,7 +123,7 @@ def connection_pool(
         timeout_s: of waiting for a connection, and of connecting.
         socket_timeout_s: of each write and each read; None where the caller limits them.
     """
-    return BlockingConnectionPool.from_url(
+    pool = BlockingConnectionPool.from_url(
         settings.url,
         max_connections=connections,
         timeout=timeout_s,
@@ -120,3 +133,5 @@ def connection_pool(
         retry=Retry(NoBackoff(), 0),
         client_name=name,
     )
+    secure(pool, settings)
+    return pool

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import msgpack
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
 
 from services.counters import (
     Applied,
@@ -26,6 +26,7 @@ from services.identifiers import Epoch, FrameOffset, PartitionId
 from services.keyspace import PREFIX, state_key, tags
 from services.partition_state import read_state, write_progress, write_state
 from services.redis_client import STRANGER, translated
+from services.redis_permissions import is_forbidden, lacking
 
 GROUP_ARGUMENTS_MAX = 4_000
 """Arguments after the key in one group: Lua's `unpack` fails near 8,000 values."""
@@ -45,6 +46,7 @@ class Script:
 
     def __init__(self, call: Call, name: str) -> None:
         self._call = call
+        self._name = name
         self._text = files("services").joinpath("lua", f"{name}.lua").read_text()
         self._hash: str | bytes | None = None
 
@@ -57,6 +59,10 @@ class Script:
             except NoScriptError:
                 self._hash = await self._call("SCRIPT LOAD", self._text)
                 return await self._call("EVALSHA", self._hash, 1, key, *arguments)
+            except ResponseError as error:
+                if "user_script" in str(error) and is_forbidden(str(error)):
+                    raise NoPermissionError(lacking(self._name, self._text, str(error))) from error
+                raise
 
 
 class RedisCounterStore:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from pydantic import (
     BaseModel,
@@ -33,6 +33,8 @@ from pydantic_settings import (
 
 from services.crash_points import read_crash_point
 from services.rate_limits import read_rates
+from services.secret_files import FILE, with_secrets
+from services.tls import client_context
 
 CONFIG_VARIABLE = "TIDEMARK_CONFIG"
 DEVELOPMENT_SECRET = "tidemark-development-secret-not-for-production"
@@ -82,6 +84,17 @@ OptionalDuration = Annotated[
 class Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets_from_files(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        secrets = [name for name in cls.model_fields if name + FILE in cls.model_fields]
+        return with_secrets(values, {name: cls.model_fields[name].default for name in secrets}, secrets)
+
+
+SecretFile = Annotated[Path | None, Field(None, description="holds the secret that the setting would")]
+
 
 class KafkaSettings(Group):
     bootstrap_servers: str = Field("127.0.0.1:9092", description="host:port, several with commas")
@@ -89,16 +102,85 @@ class KafkaSettings(Group):
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
-    ssl_ca_file: Path | None = None
-    ssl_certificate_file: Path | None = None
-    ssl_key_file: Path | None = None
+    sasl_password_file: SecretFile = None
+    ssl_ca_file: Path | None = Field(None, description="PEM; who signed the brokers' certificates")
+    ssl_certificate_file: Path | None = Field(None, description="PEM; for mutual TLS")
+    ssl_key_file: Path | None = Field(None, description="PEM; of ssl_certificate_file, if not in the same file")
     idempotence: bool = Field(True, description="off only for the embedded broker, which cannot do it")
     request_timeout: Duration = 30.0
+
+    @model_validator(mode="after")
+    def _protocol_has_what_it_needs(self) -> "KafkaSettings":
+        if self.security_protocol.startswith("SASL") and not (self.sasl_username and self.sasl_password):
+            raise ValueError(
+                f"security_protocol {self.security_protocol} needs sasl_username and sasl_password"
+                " (or sasl_password_file)"
+            )
+        if self.security_protocol.endswith("SSL"):
+            client_context(self.ssl_ca_file, self.ssl_certificate_file, self.ssl_key_file)
+        elif self.ssl_ca_file or self.ssl_certificate_file or self.ssl_key_file:
+            raise ValueError(
+                f"files of TLS are given, but security_protocol is {self.security_protocol}: set it to SSL or SASL_SSL"
+            )
+        return self
 
 
 class RedisSettings(Group):
     url: str = Field("redis://127.0.0.1:6379/0", description="redis://, rediss:// or unix://")
+    username: str | None = Field(None, description="ACL user; Redis's `default` if none")
+    password: SecretStr | None = None
+    password_file: SecretFile = None
+    ssl_ca_file: Path | None = Field(None, description="PEM; who signed the server's certificate; for rediss://")
+    ssl_certificate_file: Path | None = Field(None, description="PEM; for mutual TLS")
+    ssl_key_file: Path | None = Field(None, description="PEM; of ssl_certificate_file, if not in the same file")
     timeout: Duration = Field(5.0, description="of one call")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _address_without_password(cls, values: Any) -> Any:
+        """Take user and password out of the address, which is shown to people."""
+        if not isinstance(values, dict) or not isinstance(values.get("url"), str):
+            return values
+        parts = _address_of_redis(values["url"])
+        credentials, at, _ = parts.netloc.rpartition("@")
+        if not at:
+            return values
+        username, _, password = map(unquote, credentials.partition(":"))
+        if values.get("username") or values.get("password") or values.get("password_file"):
+            raise ValueError("url has a user or password, and username or password is given too: give them once")
+        return {
+            **values,
+            "url": values["url"].replace(f"{credentials}@", "", 1),
+            "username": username or None,
+            "password": password or None,
+        }
+
+    @model_validator(mode="after")
+    def _files_fit_the_address(self) -> "RedisSettings":
+        if urlsplit(self.url).scheme == "rediss":
+            client_context(self.ssl_ca_file, self.ssl_certificate_file, self.ssl_key_file)
+        elif self.ssl_ca_file or self.ssl_certificate_file or self.ssl_key_file:
+            raise ValueError("files of TLS are given, but url does not begin with rediss://: let it")
+        if self.username and not self.password:
+            raise ValueError("username is given without password (or password_file): give both, or neither")
+        return self
+
+
+def _address_of_redis(url: str) -> SplitResult:
+    """Return the parts of an address.
+
+    Raises:
+        ValueError: it is none, or has options that are settings here.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("redis", "rediss", "unix"):
+        raise ValueError("url: give an address such as redis://host:6379/0, rediss://host:6379/0 or unix:///path")
+    for name in parse_qs(parts.query):
+        if name.startswith("ssl_") or name in ("username", "password"):
+            raise ValueError(
+                f"url: {name} is no part of the address here; redis.username, password and ssl_* are settings"
+            )
+    return parts
 
 
 class TopicSettings(Group):
@@ -129,6 +211,7 @@ class EventSettings(Group):
     identity_secret: SecretStr = Field(
         SecretStr(DEVELOPMENT_SECRET), description="keys the identity hash; never change it for a deployment"
     )
+    identity_secret_file: SecretFile = None
 
     @model_validator(mode="after")
     def _limits_agree(self) -> "EventSettings":
@@ -179,6 +262,7 @@ class ApiSettings(Group):
     address_file: Path | None = Field(None, description="written with host:port of health and metrics")
     tiers_file: Path | None = Field(None, description="TOML; tiers of the quota calls in place of those shipped")
     jwt_secret: SecretStr = Field(SecretStr(DEVELOPMENT_SECRET), description="signs HS256 tokens")
+    jwt_secret_file: SecretFile = None
     jwt_key_file: Path | None = Field(
         None, description="public key of RS256 or ES256 tokens, in PEM; or several, as a JWKS in JSON"
     )
@@ -252,6 +336,7 @@ class CanarySettings(Group):
     )
     api_url: str | None = Field(None, description="of the query API; that of api.host and api.port if none")
     api_token: SecretStr | None = Field(None, description="bearer token; made with api.jwt_secret if none")
+    api_token_file: SecretFile = None
     host: str = Field("127.0.0.1", description="of health and metrics")
     port: int = Field(0, ge=0, le=65_535, description="health and metrics; 0 takes a free one")
     address_file: Path | None = Field(None, description="written with host:port of health and metrics")
@@ -372,7 +457,8 @@ def environment(settings: Settings, *, secrets: bool = True) -> dict[str, str]:
             if value == info.default:
                 continue
             if isinstance(value, SecretStr):
-                if not secrets:
+                # The file that it came from is handed on, not what is in it.
+                if not secrets or getattr(values, name + FILE, None) is not None:
                     continue
                 text = value.get_secret_value()
             else:

@@ -16,6 +16,9 @@ from typing import Self, TypeVar
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from services.kafka import make_admin
+from services.settings import KafkaSettings
+from tests.support.kafka_security import PLAIN, Security
 from tests.support.kafka_server import KafkaServer, new_uuid, write_properties
 from tests.support.pipeline import await_condition
 from tests.support.ports import LOOPBACK
@@ -48,11 +51,20 @@ class ClusterNode(KafkaServer):
 
     jvm = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
-    def __init__(self, directory: Path, number: int, cluster_id: str, controller: "ClusterNode | None" = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        number: int,
+        cluster_id: str,
+        controller: "ClusterNode | None" = None,
+        security: Security = PLAIN,
+    ) -> None:
         super().__init__(directory)
         self.number = number
+        self.advertised = self.bootstrap
         self._cluster_id = cluster_id
         self._controller = controller
+        self._security = security
 
     def _serves_at(self) -> int:
         return self.controller_port if self._controller is None else self.port
@@ -64,8 +76,18 @@ class ClusterNode(KafkaServer):
         settings |= {"node.id": str(self.number), "controller.quorum.bootstrap.servers": address}
         if self._controller is None:
             del settings["advertised.listeners"]
-            return settings | {"process.roles": "controller", "listeners": f"CONTROLLER://{address}"}
-        return settings | {"process.roles": "broker", "listeners": f"PLAINTEXT://{self.bootstrap}"}
+            listener = f"CONTROLLER://{address}"
+            return settings | {"process.roles": "controller", "listeners": listener} | self._security.of_controller()
+        name = self._security.listener
+        return (
+            settings
+            | {"process.roles": "broker", "listeners": f"{name}://{self.bootstrap}"}
+            | {"advertised.listeners": f"{name}://{self.advertised}"}
+            | self._security.of_broker()
+        )
+
+    def _format_options(self) -> list[str]:
+        return [*super()._format_options(), *self._security.format_options()]
 
     def _format(self, configuration: Path) -> None:
         if self._controller is None:
@@ -80,18 +102,23 @@ class ClusterNode(KafkaServer):
 
 
 class KafkaCluster:
-    """The brokers are `nodes`; each may be stopped, killed, frozen and started again at its address."""
+    """The brokers are `nodes`; each may be stopped, killed, frozen and started again at its address.
 
-    def __init__(self, directory: Path) -> None:
+    Args:
+        security: of all its links; `tests.support.kafka_security`.
+    """
+
+    def __init__(self, directory: Path, security: Security = PLAIN) -> None:
         self.directory = directory
+        self.security = security
         cluster_id = new_uuid()
         self.controller = self._node(_CONTROLLER, cluster_id)
         self.nodes = [self._node(number, cluster_id, self.controller) for number in range(1, BROKERS + 1)]
 
     @classmethod
-    def start_new(cls) -> Self:
+    def start_new(cls, security: Security = PLAIN) -> Self:
         """Start one in a new temporary directory, which `close` removes."""
-        cluster = cls(Path(tempfile.mkdtemp(prefix="tidemark-cluster-")))
+        cluster = cls(Path(tempfile.mkdtemp(prefix="tidemark-cluster-")), security)
         try:
             cluster.heal()
         except BaseException:
@@ -102,7 +129,7 @@ class KafkaCluster:
     @property
     def bootstrap(self) -> str:
         """The addresses of all brokers, with commas."""
-        return ",".join(node.bootstrap for node in self.nodes)
+        return ",".join(node.advertised for node in self.nodes)
 
     def node(self, number: int) -> ClusterNode:
         return next(node for node in self.nodes if node.number == number)
@@ -153,8 +180,11 @@ class KafkaCluster:
     def ask(self, question: Callable[[AIOKafkaAdminClient], Awaitable[Answer]]) -> Answer:
         """Return what an admin client answers; one that asked a dead broker asks again."""
 
+        direct = ",".join(node.bootstrap for node in self.nodes)
+        kafka = KafkaSettings(bootstrap_servers=direct, request_timeout=5.0, **self.security.as_admin())
+
         async def connected() -> Answer:
-            admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap, request_timeout_ms=5_000)
+            admin = make_admin(kafka)
             try:
                 await admin.start()
                 return await question(admin)
@@ -179,4 +209,4 @@ class KafkaCluster:
     def _node(self, number: int, cluster_id: str, controller: ClusterNode | None = None) -> ClusterNode:
         directory = self.directory / str(number)
         directory.mkdir()
-        return ClusterNode(directory, number, cluster_id, controller)
+        return ClusterNode(directory, number, cluster_id, controller, self.security)

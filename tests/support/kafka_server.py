@@ -118,11 +118,14 @@ class KafkaServer:
         write_properties(configuration, self._settings())
         # A short-lived JVM: the quick compiler alone starts it in half the time.
         tool = [*self._java(), "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format", "--standalone"]
-        command = [*tool, "--cluster-id", self._cluster_id, "--config", str(configuration)]
+        command = [*tool, *self._format_options(), "--config", str(configuration)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=_FORMAT_SECONDS, check=False)
         if done.returncode != 0:
             configuration.unlink()
             raise ServerDidNotStart(f"Kafka's storage could not be formatted:\n{(done.stdout + done.stderr)[-3000:]}")
+
+    def _format_options(self) -> list[str]:
+        return ["--cluster-id", self._cluster_id]
 
     def _settings(self) -> dict[str, str]:
         return {
