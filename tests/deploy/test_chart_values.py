@@ -1,10 +1,11 @@
 """Wrong values: Helm stops with one sentence that names the value and what to do."""
 
+import re
 from collections.abc import Mapping
 
 import pytest
 
-from tests.deploy.chart import EXAMPLES, Refused, render
+from tests.deploy.chart import EXAMPLES, Refused, pod_specs, render
 from tests.deploy.chart_pods import pods
 
 pytestmark = pytest.mark.deploy
@@ -76,6 +77,19 @@ def test_large_and_odd_numbers_stay_what_they_are() -> None:
     assert given["TIDEMARK_EVENTS__MAX_BYTES"] == "1048576"
     assert given["TIDEMARK_INGEST__LINGER"] == "0.25"
     assert given["TIDEMARK_API__RATE_LIMIT"] == "none"
+
+
+def test_a_role_can_be_held_at_a_release() -> None:
+    manifests = render(PRODUCTION, sets=["ingest.imageTag=0.0.9"])
+    images = {role: spec["containers"][0]["image"].rpartition("tidemark")[2] for role, spec in pod_specs(manifests)}
+    assert images.pop("ingest") == ":0.0.9"
+    assert {image[:9] for image in images.values()} == {"@sha256:0"}
+
+
+def test_the_longest_names_are_names() -> None:
+    manifests = render(PRODUCTION, sets=["fullnameOverride=" + "a" * 60])
+    names = [each["metadata"]["name"] for each in manifests]
+    assert [name for name in names if not re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", name)] == []
 
 
 def variables_of(role: str, *sets: str) -> Mapping[str, str]:

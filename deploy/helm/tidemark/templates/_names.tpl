@@ -28,11 +28,14 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end -}}
 
 {{- define "tidemark.image" -}}
-{{- $image := .Values.image -}}
-{{- if $image.digest -}}
+{{- $image := .root.Values.image -}}
+{{- $own := include "tidemark.of" . | fromJson -}}
+{{- if $own.imageTag -}}
+{{- printf "%s:%s" $image.repository $own.imageTag -}}
+{{- else if $image.digest -}}
 {{- printf "%s@%s" $image.repository $image.digest -}}
 {{- else -}}
-{{- printf "%s:%s" $image.repository (default .Chart.AppVersion $image.tag) -}}
+{{- printf "%s:%s" $image.repository (default .root.Chart.AppVersion $image.tag) -}}
 {{- end -}}
 {{- end -}}
 

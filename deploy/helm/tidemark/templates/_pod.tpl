@@ -36,7 +36,7 @@ volumes:
 {{- end -}}
 
 {{- define "tidemark.containerCommon" -}}
-image: {{ include "tidemark.image" .root }}
+image: {{ include "tidemark.image" . }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 securityContext:
   {{- toYaml .root.Values.containerSecurityContext | nindent 2 }}
