@@ -33,6 +33,7 @@ from pydantic_settings import (
 
 from services.crash_points import read_crash_point
 from services.rate_limits import read_rates
+from services.redis_urls import read_cluster_url
 
 CONFIG_VARIABLE = "TIDEMARK_CONFIG"
 DEVELOPMENT_SECRET = "tidemark-development-secret-not-for-production"
@@ -97,8 +98,18 @@ class KafkaSettings(Group):
 
 
 class RedisSettings(Group):
-    url: str = Field("redis://127.0.0.1:6379/0", description="redis://, rediss:// or unix://")
+    url: str = Field(
+        "redis://127.0.0.1:6379/0",
+        description="redis://, rediss:// or unix://; of a Redis Cluster redis+cluster:// or rediss+cluster://, with"
+        " some of its nodes: redis+cluster://10.0.0.1:6379,10.0.0.2:6379",
+    )
     timeout: Duration = Field(5.0, description="of one call")
+
+    @field_validator("url")
+    @classmethod
+    def _cluster_can_be_asked(cls, url: str) -> str:
+        read_cluster_url(url)
+        return url
 
 
 class TopicSettings(Group):
