@@ -16,7 +16,7 @@ from services.settings import RedisSettings
 from tests.contract import test_counter_store, test_shadows
 from tests.support.redis_cluster import RedisCluster
 
-pytestmark = [pytest.mark.guarantee, pytest.mark.contract]
+pytestmark = [pytest.mark.scaleout, pytest.mark.guarantee, pytest.mark.contract]
 
 ONE_SERVERS = {
     "test_redis_full_is_unavailable_and_holds_nothing_of_the_run",

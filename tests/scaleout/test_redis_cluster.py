@@ -17,7 +17,7 @@ from tests.support.redis_cluster import RedisCluster, client, held
 from tests.support.redis_server import RedisServer
 from tests.support.servers import Broker
 
-pytestmark = [pytest.mark.guarantee, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.scaleout, pytest.mark.guarantee, pytest.mark.timeout(150)]
 
 ROLES = ("ingest", "ingest", "aggregator", "aggregator", "api")
 LOST_FRAMES = 3
