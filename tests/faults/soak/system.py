@@ -1,4 +1,7 @@
-"""The whole of Tidemark on servers of its own, each behind a proxy: two ingest, two aggregators, one API."""
+"""The whole of Tidemark on servers of its own: two ingest, two aggregators, one API.
+
+A single server stands behind a proxy; the nodes of a Redis Cluster tell their own addresses, and have none.
+"""
 
 import asyncio
 import random
@@ -16,6 +19,7 @@ from tests.support.deployment import Deployment
 from tests.support.kafka_server import KafkaServer
 from tests.support.pipeline import await_condition
 from tests.support.ports import LOOPBACK, free_ports
+from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_server import RedisServer
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.worker import Worker
@@ -27,9 +31,14 @@ SETTLE_SECONDS = 60
 
 
 class System:
-    """Every client reaches Kafka and Redis through the proxies only. Use it as a context manager."""
+    """Every client reaches what has a proxy through that only. Use it as a context manager.
 
-    def __init__(self) -> None:
+    Args:
+        on_cluster: whether the counters lie on a Redis Cluster, `cluster`, instead of on one server, `redis`.
+    """
+
+    def __init__(self, *, on_cluster: bool = False) -> None:
+        self.on_cluster = on_cluster
         self._stack = ExitStack()
         self.directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="tidemark-soak-")))
 
@@ -47,9 +56,31 @@ class System:
         self._stack.close()
 
     def _start(self) -> None:
+        redis = self._start_cluster() if self.on_cluster else self._start_redis()
+        self.deployment = Deployment(
+            self.directory,
+            kafka=self._start_kafka(),
+            redis=redis,
+            api__port=str(free_ports(1)[0]),
+            topics__events_partitions=str(EVENT_PARTITIONS),
+        ).begin()
+        self._stack.callback(self.deployment.close)
+        self.deployment.start(*ROLES)
+
+    def _start_redis(self) -> str:
+        """Start one server, and return the URL of its proxy."""
         self.redis = RedisServer.start_new()
         self._stack.callback(self._close_redis)
         self.redis_proxy = self._stack.enter_context(TcpProxy(self.redis.port))
+        return f"redis://{self.redis_proxy.address}/0"
+
+    def _start_cluster(self) -> str:
+        """Start a Redis Cluster, and return its URL."""
+        self.cluster = self._stack.enter_context(RedisCluster.start_new())
+        return self.cluster.url
+
+    def _start_kafka(self) -> str:
+        """Start a broker, and return the address of its proxy."""
         advertised: dict[str, str] = {}
         self.kafka = KafkaServer(Path(tempfile.mkdtemp(prefix="tidemark-kafka-")), extra=advertised)
         self._stack.callback(shutil.rmtree, self.kafka.directory, ignore_errors=True)
@@ -58,15 +89,7 @@ class System:
         advertised["advertised.listeners"] = f"PLAINTEXT://{self.kafka_proxy.address}"
         self._stack.callback(self.kafka.kill)
         self.kafka.start()
-        self.deployment = Deployment(
-            self.directory,
-            kafka=self.kafka_proxy.address,
-            redis=f"redis://{self.redis_proxy.address}/0",
-            api__port=str(free_ports(1)[0]),
-            topics__events_partitions=str(EVENT_PARTITIONS),
-        ).begin()
-        self._stack.callback(self.deployment.close)
-        self.deployment.start(*ROLES)
+        return self.kafka_proxy.address
 
     def _close_redis(self) -> None:
         self.redis.close()  # whichever serves by then
@@ -87,7 +110,8 @@ class System:
     def applied(self) -> list[int]:
         """Return the applied offset of each partition, -1 for none, asking Redis past the proxy."""
         settings = self.deployment.settings
-        direct = settings.model_copy(update={"redis": settings.redis.model_copy(update={"url": self.redis.url})})
+        url = settings.redis.url if self.on_cluster else self.redis.url
+        direct = settings.model_copy(update={"redis": settings.redis.model_copy(update={"url": url})})
 
         async def read() -> list[int]:
             async with open_store(direct) as store:
