@@ -5,7 +5,7 @@ from typing import Any, Final, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.client import Pipeline
-from redis.exceptions import AskError, ConnectionError, TryAgainError
+from redis.exceptions import AskError, RedisError, TryAgainError
 
 from services.redis_router import Router
 from services.redis_slots import Argument, read_myself, slot_of_command, slot_of_pattern
@@ -109,12 +109,12 @@ class ClusterClient(Redis):
         return node.client
 
     async def _check_still(self, client: Redis, address: Address, slot: int | None) -> None:
-        """Hold that the node is a master and none of the slots is on its way: its keys are all there are of them."""
+        """Hold that the node serves what the map says and none of that is on its way: it has all keys of its slots."""
         said = await client.execute_command("CLUSTER", "NODES")  # type: ignore[no-untyped-call]
         myself = read_myself(said.decode())
-        if not myself.master:
+        if not myself.master or myself.slots != (await self.router.known()).slots_of(address):
             self.router.doubt()
-            raise TryAgainError(f"the node at {address} is a replica by now")
+            raise TryAgainError("slots of the cluster got other owners while its keys were listed")
         on_their_way = myself.open_slots if slot is None else myself.open_slots & {slot}
         if on_their_way:
             raise TryAgainError(
@@ -140,7 +140,7 @@ class _SlotPipeline(Pipeline):
         assert isinstance(node, ClientNode)
         try:
             replies = await node.send_all(commands)
-        except (ConnectionError, OSError):
+        except (RedisError, OSError, RuntimeError):
             router.doubt()
             raise
         for number, (arguments, options) in enumerate(commands):

@@ -72,7 +72,8 @@ class Router:
         self._map: ClusterMap | None = None
         self._moved: dict[int, Address] = {}
         self._stale = False
-        self._refreshed_s = 0.0
+        self._refreshed_s = float("-inf")
+        self._why: Exception | None = None
         self._refreshing = asyncio.Lock()
         self._failed: Address | None = None
         self._scripts: dict[str, Argument] = {}
@@ -123,13 +124,18 @@ class Router:
 
     async def known(self) -> ClusterMap:
         """Return the map, asked for anew where it may be wrong; the last one while nobody answers."""
-        if self._map is None or (self._stale and monotonic_s() - self._refreshed_s >= REFRESH_PAUSE_S):
-            before = self._map
+        if self._is_due():
             async with self._refreshing:
-                if self._map is before:
+                # Whoever held the lock may have asked meanwhile, and been answered or not.
+                if self._is_due():
                     await self._refresh()
-        assert self._map is not None
+        if self._map is None:
+            raise ConnectionError(f"no node of the Redis Cluster answers; the last one tried: {self._why}")
         return self._map
+
+    def _is_due(self) -> bool:
+        wanted = self._map is None or self._stale
+        return wanted and monotonic_s() - self._refreshed_s >= REFRESH_PAUSE_S
 
     def doubt(self) -> None:
         """Take in that the map may be wrong."""
@@ -184,7 +190,6 @@ class Router:
         candidates = list(dict.fromkeys((*known, *self._seeds)))
         # Not always the same one first: it may be cut off from the others, and know only what was.
         random.shuffle(candidates)
-        why: Exception | None = None
         for address in sorted(candidates, key=lambda each: each == self._failed):
             try:
                 async with asyncio.timeout(self._timeout_s):
@@ -192,7 +197,7 @@ class Router:
             except AuthenticationError:
                 raise
             except (ConnectionError, RedisTimeoutError, OSError, RuntimeError) as error:
-                why = error
+                self._why = error
                 continue
             except ResponseError as error:
                 if "cluster support disabled" not in str(error):
@@ -205,10 +210,8 @@ class Router:
             if found.masters:
                 await self._take(found)
                 return
-            why = ClusterDownError(f"the node at {address} knows of no slots")
+            self._why = ClusterDownError(f"the node at {address} knows of no slots")
         self._refreshed_s = monotonic_s()
-        if self._map is None:
-            raise ConnectionError(f"no node of the Redis Cluster answers; the last one tried: {why}") from why
 
     async def _take(self, found: ClusterMap) -> None:
         if self._map is None or found.owners != self._map.owners or self._moved:

@@ -16,6 +16,7 @@ _OF_NO_KEY: Final = frozenset(["CLIENT", "CLUSTER", "COMMAND", "CONFIG", "DBSIZE
 """First words of the commands in use that any node answers; the keys of all others are looked for."""
 
 _OPEN_SLOT: Final = re.compile(r"\[(\d+)-[<>]-")
+_SLOTS: Final = re.compile(r"(\d+)(?:-(\d+))?")
 _PATTERN_SIGNS: Final = frozenset("*?[\\")
 
 
@@ -27,6 +28,9 @@ class ClusterMap:
     masters: tuple[Address, ...]
     replicas: tuple[Address, ...]
 
+    def slots_of(self, address: Address) -> frozenset[int]:
+        return frozenset(slot for slot, owner in enumerate(self.owners) if owner == address)
+
     @property
     def nodes(self) -> tuple[Address, ...]:
         return self.masters + self.replicas
@@ -34,9 +38,10 @@ class ClusterMap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Myself:
-    """What a node says of itself. `open_slots`: those that are on their way to or from it."""
+    """What a node says of itself: the slots that it serves, and those that are on their way to or from it."""
 
     master: bool
+    slots: frozenset[int]
     open_slots: frozenset[int]
 
 
@@ -56,10 +61,15 @@ def read_slots(reply: Sequence[Sequence[Any]], asked: Address) -> ClusterMap:
 def read_myself(nodes: str) -> Myself:
     """Return what a node's reply to CLUSTER NODES says of itself."""
     for line in nodes.splitlines():
-        flags = line.split(" ", 3)[2].split(",")
+        words = line.split()
+        flags = words[2].split(",")
         if "myself" in flags:
-            return Myself(master="master" in flags, open_slots=frozenset(map(int, _OPEN_SLOT.findall(line))))
-    return Myself(master=False, open_slots=frozenset())
+            return Myself(
+                master="master" in flags,
+                slots=frozenset(slot for word in words[8:] for slot in _slots(word)),
+                open_slots=frozenset(map(int, _OPEN_SLOT.findall(line))),
+            )
+    return Myself(master=False, slots=frozenset(), open_slots=frozenset())
 
 
 def slot_of(key: Argument) -> int:
@@ -83,6 +93,12 @@ def slot_of_pattern(pattern: str) -> int | None:
     if begin < 0 or not tag or _PATTERN_SIGNS & set(pattern[:begin] + tag):
         return None
     return slot_of(pattern)
+
+
+def _slots(word: str) -> range:
+    """Return the slots of `5`, of `0-5460`; of another word, such as that of an open slot, none."""
+    found = _SLOTS.fullmatch(word)
+    return range(int(found[1]), int(found[2] or found[1]) + 1) if found else range(0)
 
 
 def _address(node: Sequence[Any], asked: Address) -> Address:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ pytestmark = [pytest.mark.scaleout, pytest.mark.guarantee, pytest.mark.timeout(1
 PARTITIONS = 8
 EVENTS = 4_000
 CANARY = "tidemark-canary"
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "topics__frames_partitions": str(PARTITIONS),
     "api__rate_limit": "1000/second per token, 1000/second per organization",
     "api__request_timeout": "10s",

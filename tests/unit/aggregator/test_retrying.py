@@ -45,7 +45,10 @@ async def test_one_call_that_goes_on_does_not_hide_another_that_waits(health: He
 async def test_a_call_that_was_given_up_or_refused_is_waited_for_no_more(health: HealthServer) -> None:
     retrying = Retrying(Telemetry("aggregator"), health)
 
+    tried = asyncio.Event()
+
     async def away() -> str:
+        tried.set()
         raise StoreUnavailable("away")
 
     async def refused() -> str:
@@ -55,8 +58,8 @@ async def test_a_call_that_was_given_up_or_refused_is_waited_for_no_more(health:
         return "here"
 
     waiting = asyncio.create_task(retrying(away))
-    while is_ready(health):
-        await asyncio.sleep(0)
+    await tried.wait()
+    assert not is_ready(health)
     waiting.cancel()
     await asyncio.wait((waiting,))
     with pytest.raises(StoreRefused):

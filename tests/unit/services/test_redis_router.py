@@ -1,5 +1,6 @@
 """Commands on their way through a cluster: what a node refuses goes on, what may have happened does not."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -140,6 +141,20 @@ async def test_before_any_node_has_answered_the_last_reason_is_told(cluster: Clu
     cluster.maps = dict.fromkeys(cluster.maps, ConnectionError("refused"))
     with pytest.raises(ConnectionError, match=r"no node of the Redis Cluster answers; .*refused"):
         await cluster.get()
+
+
+async def test_many_calls_that_wait_for_a_map_ask_for_it_once(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.redis_router.REFRESH_PAUSE_S", 60)
+    cluster.maps = dict.fromkeys(cluster.maps, ConnectionError("refused"))
+    router = Router([ONE, TWO], lambda address: _Node(cluster, address), timeout_s=1)
+    calls = [router.call(("GET", KEY), {}) for _ in range(5)]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert [str(answer) for answer in answers] == [
+        "no node of the Redis Cluster answers; the last one tried: refused"
+    ] * 5
+    assert len(cluster.of("CLUSTER")) == 2
 
 
 @pytest.mark.parametrize(

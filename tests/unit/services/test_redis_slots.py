@@ -16,7 +16,7 @@ REPLY = [
 ]
 
 NODES = """\
-aa 10.0.0.1:7000@17000,host-1 myself,master - 0 1 1 connected 0-5460 [93->-bb] [7000-<-cc]
+aa 10.0.0.1:7000@17000,host-1 myself,master - 0 1 1 connected 0-5460 9000 [93->-bb] [7000-<-cc]
 bb 10.0.0.2:7000@17000 master - 0 1 2 connected 5461-10922 [5->-aa]
 """
 
@@ -26,6 +26,7 @@ def test_a_map_says_who_serves_each_slot() -> None:
     assert (found.owners[0], found.owners[8191], found.owners[8192], found.owners[16383]) == (ONE, ONE, None, TWO)
     assert (found.masters, found.replicas) == ((ONE, TWO), (THREE,))
     assert found.nodes == (ONE, TWO, THREE)
+    assert found.slots_of(TWO) == frozenset(range(8_193, 16_384))
 
 
 @pytest.mark.parametrize("host", [None, b"", "", b"?"])
@@ -35,7 +36,9 @@ def test_a_node_that_does_not_know_its_address_is_the_one_asked(host: bytes | st
 
 def test_a_node_says_its_role_and_which_slots_are_on_their_way() -> None:
     mine = read_myself(NODES)
-    assert (mine.master, mine.open_slots) == (True, {93, 7000})
+    assert mine.master
+    assert mine.open_slots == {93, 7000}
+    assert mine.slots == {*range(5_461), 9_000}
     replica = read_myself(NODES.replace("myself,master", "myself,slave"))
     assert not replica.master
     assert not read_myself("").master
