@@ -3,26 +3,35 @@
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
-from services.counters import StoreRefused
+from services.counters import StoreRefused, StoreUnavailable
 from services.keyspace import PARTITIONS_KEY
-from services.redis_client import translated
+from services.redis_client import servers_of, translated
 
 _REQUIRED = "noeviction"
 
 
 async def check_server(client: Redis) -> None:
-    """Refuse a server that would evict counters.
+    """Refuse a server that would evict counters; of a cluster, any node that has them or may come to have them.
 
     Raises:
         StoreRefused: its eviction policy is another than `noeviction`.
-        StoreUnavailable: it is away.
+        StoreUnavailable: it is away; a replica may be.
     """
-    policy = await eviction_policy(client)
-    if policy not in (None, _REQUIRED):
-        raise StoreRefused(
-            f"Redis has maxmemory-policy {policy}: it would throw counters away and the numbers would be wrong;"
-            f" set it to {_REQUIRED}"
-        )
+    with translated():
+        masters = await servers_of(client)
+        everywhere = await servers_of(client, replicas=True)
+    for name, server in everywhere.items():
+        try:
+            policy = await eviction_policy(server)
+        except StoreUnavailable:
+            if name in masters:
+                raise
+            continue
+        if policy not in (None, _REQUIRED):
+            raise StoreRefused(
+                f"{name} has maxmemory-policy {policy}: it would throw counters away and the numbers would be wrong;"
+                f" set it to {_REQUIRED}"
+            )
 
 
 async def check_partitions(client: Redis, partitions: int) -> None:

@@ -1,5 +1,6 @@
 """Redis clients built from the settings, and the one place that translates their errors."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from redis.exceptions import (
     BusyLoadingError,
     ClusterDownError,
     ConnectionError,
+    MovedError,
     NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
@@ -25,8 +27,10 @@ from redis.exceptions import (
 
 from services.counters import StoreRefused, StoreUnavailable
 from services.hang_ups import is_hang_up
+from services.redis_cluster import ClusterClient
 from services.redis_link import secure
 from services.redis_permissions import is_forbidden
+from services.redis_urls import Address, read_cluster_url
 from services.settings import RedisSettings
 from services.tls import REDIS, why_refused
 
@@ -37,7 +41,6 @@ _PASSING = (
     ReadOnlyError,
     OutOfMemoryError,
     ClusterDownError,
-    TryAgainError,
     NoScriptError,  # twice in a row: the server changed between loading and calling
     OSError,
 )
@@ -67,21 +70,33 @@ def translated() -> Iterator[None]:
             raise StoreRefused(why) from error
         raise StoreUnavailable(f"Redis is away: {error}") from error
     except ResponseError as error:
-        if isinstance(error, NoPermissionError) or is_forbidden(str(error)):
-            raise StoreRefused(
-                f"Redis does not let this user do it: {error}; give the ACL user what deploy/docs/security.md lists"
-            ) from error
-        if _PASSING_ANSWER.search(str(error)):
-            raise StoreUnavailable(f"Redis cannot do it now: {error}") from error
-        if _ANOTHER_TYPE.search(str(error)):
-            raise StoreRefused(f"Redis holds another type of value under a key of Tidemark's: {STRANGER}") from error
-        raise StoreRefused(f"Redis refused a command: {error}") from error
+        raise _as_answered(error) from error
     except RedisError as error:
         raise StoreRefused(f"Redis failed: {error}") from error
     except RuntimeError as error:
         if not is_hang_up(error):
             raise
         raise StoreUnavailable(f"Redis is away: {error}") from error
+
+
+def _as_answered(error: ResponseError) -> StoreUnavailable | StoreRefused:
+    """Return what an answer that is an error means; what passes by its class was told apart before."""
+    text = str(error)
+    if isinstance(error, TryAgainError):
+        return StoreUnavailable(f"a slot of the Redis Cluster is being moved: {error}")
+    if isinstance(error, MovedError):
+        return StoreRefused(
+            f"Redis is a cluster, and redis.url names one server: write it as redis+cluster://HOST:PORT ({error})"
+        )
+    if isinstance(error, NoPermissionError) or is_forbidden(text):
+        return StoreRefused(
+            f"Redis does not let this user do it: {error}; give the ACL user what deploy/docs/security.md lists"
+        )
+    if _PASSING_ANSWER.search(text):
+        return StoreUnavailable(f"Redis cannot do it now: {error}")
+    if _ANOTHER_TYPE.search(text):
+        return StoreRefused(f"Redis holds another type of value under a key of Tidemark's: {STRANGER}")
+    return StoreRefused(f"Redis refused a command: {error}")
 
 
 def connect(
@@ -95,13 +110,28 @@ def connect(
         name: shown by CLIENT LIST.
     """
     timeout = settings.timeout if timeout_s is None else timeout_s
-    return Redis.from_pool(
-        connection_pool(settings, timeout_s=timeout, connections=connections, name=name, socket_timeout_s=timeout)
-    )
+
+    def pool(address: Address | None = None) -> BlockingConnectionPool:
+        return connection_pool(
+            settings, address, timeout_s=timeout, connections=connections, name=name, socket_timeout_s=timeout
+        )
+
+    cluster = read_cluster_url(settings.url)
+    if cluster is not None:
+        return ClusterClient(cluster.seeds, pool, timeout_s=map_timeout_s(timeout))
+    return Redis.from_pool(pool())
+
+
+def map_timeout_s(timeout_s: float) -> float:
+    """Return how long a node of a cluster is waited for that is asked where the slots are, given that of a call.
+
+    Another one knows that as well, and all of them are asked within about one call.
+    """
+    return timeout_s / 4
 
 
 async def answers(settings: RedisSettings, *, timeout_s: float) -> None:
-    """Return once Redis answers, on a connection made for the question.
+    """Return once Redis answers, every master of a cluster, on connections made for the question.
 
     Raises:
         StoreUnavailable, StoreRefused: it does not.
@@ -109,22 +139,42 @@ async def answers(settings: RedisSettings, *, timeout_s: float) -> None:
     client = connect(settings, timeout_s=timeout_s, connections=1, name="tidemark-watchdog")
     try:
         with translated():
-            await client.ping()
+            await asyncio.gather(*[server.ping() for server in (await servers_of(client)).values()])
     finally:
         await client.aclose()
 
 
+async def servers_of(client: Redis, *, replicas: bool = False) -> dict[str, Redis]:
+    """Return a client of each server that holds counters, by what it is called in a sentence.
+
+    Args:
+        replicas: with the replicas that the masters of a cluster have.
+    """
+    if not isinstance(client, ClusterClient):
+        return {"Redis": client}
+    nodes = await (client.each_node() if replicas else client.each_master())
+    return {f"Redis at {address}": node for address, node in nodes.items()}
+
+
 def connection_pool(
-    settings: RedisSettings, *, timeout_s: float, connections: int, name: str, socket_timeout_s: float | None
+    settings: RedisSettings,
+    address: Address | None = None,
+    *,
+    timeout_s: float,
+    connections: int,
+    name: str,
+    socket_timeout_s: float | None,
 ) -> BlockingConnectionPool:
     """Return a pool.
 
     Args:
+        address: of a node of a cluster; None for the server of the settings.
         timeout_s: of waiting for a connection, and of connecting.
         socket_timeout_s: of each write and each read; None where the caller limits them.
     """
+    cluster = read_cluster_url(settings.url)
     pool = BlockingConnectionPool.from_url(
-        settings.url,
+        settings.url if cluster is None else cluster.node_url,
         max_connections=connections,
         timeout=timeout_s,
         socket_timeout=socket_timeout_s,
@@ -134,4 +184,6 @@ def connection_pool(
         client_name=name,
     )
     secure(pool, settings)
+    if address is not None:
+        pool.connection_kwargs |= {"host": address.host, "port": address.port}
     return pool

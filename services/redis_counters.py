@@ -1,6 +1,11 @@
-"""The counter store on Redis or Valkey: four scripts, each on the keys of one hash slot."""
+"""The counter store on Redis or Valkey: four scripts, each on the keys of one hash slot.
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+On a cluster every key that a script touches is named to the server (KEYS), not the state's alone: while a slot is on
+its way to another node, that node holds the keys that have come and takes all others for empty (tried: a counter that
+was still on the old node was read as nothing). A script whose keys are named is refused there while one is missing.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from itertools import chain
@@ -26,15 +31,15 @@ from services.identifiers import Epoch, FrameOffset, PartitionId
 from services.keyspace import PREFIX, state_key, tags
 from services.partition_state import read_state, write_progress, write_state
 from services.redis_client import STRANGER, translated
+from services.redis_cluster import ClusterClient
 from services.redis_permissions import is_forbidden, lacking
+from services.redis_scan import scan_page
 
 GROUP_ARGUMENTS_MAX = 4_000
 """Arguments after the key in one group: Lua's `unpack` fails near 8,000 values."""
 
 STATES_REMEMBERED = 256
 """Read states: between two runs of frames a partition's is the same, and to read it anew takes a tenth of a call."""
-
-_SCAN_COUNT = 5_000
 
 
 Call = Callable[..., Awaitable[Any]]
@@ -50,15 +55,20 @@ class Script:
         self._text = files("services").joinpath("lua", f"{name}.lua").read_text()
         self._hash: str | bytes | None = None
 
-    async def __call__(self, key: str, *arguments: str | bytes | int) -> Any:
+    async def __call__(self, key: str, *arguments: str | bytes | int, others: Sequence[str] = ()) -> Any:
+        """Return what it answers.
+
+        Args:
+            others: keys that it touches beside the first one; a cluster must be told.
+        """
         with translated():
             if self._hash is None:
                 self._hash = await self._call("SCRIPT LOAD", self._text)
             try:
-                return await self._call("EVALSHA", self._hash, 1, key, *arguments)
+                return await self._call("EVALSHA", self._hash, 1 + len(others), key, *others, *arguments)
             except NoScriptError:
                 self._hash = await self._call("SCRIPT LOAD", self._text)
-                return await self._call("EVALSHA", self._hash, 1, key, *arguments)
+                return await self._call("EVALSHA", self._hash, 1 + len(others), key, *others, *arguments)
             except ResponseError as error:
                 if "user_script" in str(error) and is_forbidden(str(error)):
                     raise NoPermissionError(lacking(self._name, self._text, str(error))) from error
@@ -84,6 +94,7 @@ class RedisCounterStore:
             state_key: makes the key of a partition's state out of its hash tag: of the live one, or of the shadow.
         """
         self._client = client
+        self._names_keys = isinstance(client, ClusterClient)
         self._tags = tags(partitions)
         self._states = [state_key(tag) for tag in self._tags]
         self._read = Script(read_call or client.execute_command, "read")
@@ -106,7 +117,8 @@ class RedisCounterStore:
         wanted = msgpack.packb(
             (_sliced(request.fields), _sliced(request.members), list(request.whole)), use_bin_type=False
         )
-        state, values, members, whole = await self._read(self._states[partition], wanted)
+        others = _keys_of(request.fields, request.members, request.whole) if self._names_keys else ()
+        state, values, members, whole = await self._read(self._states[partition], wanted, others=others)
         return ReadResult(
             state=_known_state(tuple(state), partition),
             fields=list(chain.from_iterable(values)),
@@ -115,8 +127,10 @@ class RedisCounterStore:
         )
 
     async def apply(self, partition: PartitionId, request: ApplyRequest) -> ApplyOutcome:
+        groups = (request.hashes, request.sets, request.living_sets, request.living_hashes)
+        others = _keys_of(*groups) if self._names_keys else ()
         answer = await self._apply(
-            self._states[partition], request.epoch, request.first, request.last, pack_run(request)
+            self._states[partition], request.epoch, request.first, request.last, pack_run(request), others=others
         )
         match answer:
             case [b"APPLIED"]:
@@ -146,13 +160,19 @@ class RedisCounterStore:
         cursor = 0
         while True:
             with translated():
-                cursor, names = await self._client.scan(cursor, match=pattern, count=_SCAN_COUNT)
-            for name in cast(list[bytes], names):
+                cursor, names = await scan_page(self._client, cursor, pattern)
+            for name in names:
                 if name not in seen:
                     seen.add(name)
                     yield name.decode()
             if cursor == 0:
                 return
+
+
+def _keys_of(*groups: Sequence[Sequence[str | bytes] | str]) -> list[str]:
+    """Return the keys of groups that begin with one, and keys that stand for themselves, once each."""
+    keys = (group if isinstance(group, str) else group[0] for each in groups for group in each)
+    return list(dict.fromkeys(cast(Iterator[str], keys)))
 
 
 def pack_run(request: ApplyRequest) -> bytes:

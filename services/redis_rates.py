@@ -22,13 +22,17 @@ _DIGEST_BYTES: Final = 16
 
 def redis_rate_storage(client: Redis) -> RateStorage:
     """Return the library's storage on a client's connections, with its time-outs; nothing is sent."""
-    return RedisStorage(
+    storage = RedisStorage(
         "redis://",
         implementation="redispy",
         key_prefix=RATES_PREFIX,
         # The library takes this option out first; its types know only what goes on to the client.
         connection_pool=client.connection_pool,  # type: ignore[arg-type]
     )
+    # A cluster's client is more than its connections. Both keys of a window carry one hash tag, the library's own.
+    storage.bridge.connection_getter = lambda _readonly: client  # type: ignore[attr-defined]
+    storage.bridge.register_scripts()
+    return storage
 
 
 class RateCounts:

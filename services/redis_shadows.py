@@ -14,7 +14,9 @@ from services.counters import PartitionState, StoreRefused
 from services.identifiers import Epoch, PartitionId
 from services.keyspace import PREFIX, SHADOW_EPOCH_KEY, SHADOW_RUN_KEY, shadow_key, state_key, tags
 from services.redis_client import translated
+from services.redis_cluster import ClusterClient
 from services.redis_counters import Script
+from services.redis_scan import scan_page
 
 RUN_LEASE_S: Final = 3
 """How long a run that was killed keeps the next one from beginning."""
@@ -23,7 +25,6 @@ UNLINKED_AT_ONCE: Final = 4_000
 """Keys in one call, which takes Redis some 6 ms; the memory of large ones is given back beside."""
 
 ENDED_AT_ONCE: Final = 1_000
-_SCAN_COUNT: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,7 @@ class RedisShadows:
 
     def __init__(self, client: Redis, partitions: int) -> None:
         self._client = client
+        self._names_keys = isinstance(client, ClusterClient)
         self._tags = tags(partitions)
         self._swap = Script(client.execute_command, "swap")
         self._unlink = Script(client.execute_command, "unlink")
@@ -94,7 +96,8 @@ class RedisShadows:
             StoreRefused: the shadow is another one: it is another run's by now, or Redis lost writes.
         """
         tag = self._tags[partition]
-        answer = await self._swap(state_key(tag), shadow_key(tag), *_place(live), *_place(shadow))
+        others = (shadow_key(tag),) if self._names_keys else ()
+        answer = await self._swap(state_key(tag), shadow_key(tag), *_place(live), *_place(shadow), others=others)
         if answer[0] == b"SHADOW":
             raise StoreRefused(
                 f"the shadow of partition {partition} stands at epoch and frame {answer[1:]!r} instead of"
@@ -118,15 +121,15 @@ class RedisShadows:
         """
         tag = "*" if partition is None else self._tags[partition]
         with translated():
-            cursor, names = await self._client.scan(cursor, match=f"{PREFIX}{{{tag}}}:e*", count=_SCAN_COUNT)
-        return cursor, cast(list[bytes], names)
+            return await scan_page(self._client, cursor, f"{PREFIX}{{{tag}}}:e*")
 
     async def unlink(self, partition: PartitionId, epoch: Epoch, keys: Sequence[str]) -> int | None:
         """Take away up to `UNLINKED_AT_ONCE` keys of an epoch, and return how many there were.
 
         None, and nothing is done, if that is the live epoch, or none is live.
         """
-        return cast(int | None, await self._unlink(state_key(self._tags[partition]), epoch, *keys))
+        others = keys if self._names_keys else ()
+        return cast(int | None, await self._unlink(state_key(self._tags[partition]), epoch, *keys, others=others))
 
     async def end_in(self, keys: Sequence[str], seconds: int) -> None:
         """Let keys of one partition end so many seconds from now; up to `ENDED_AT_ONCE`."""

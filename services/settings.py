@@ -33,6 +33,7 @@ from pydantic_settings import (
 
 from services.crash_points import read_crash_point
 from services.rate_limits import read_rates
+from services.redis_urls import read_cluster_url
 from services.secret_files import FILE, with_secrets
 from services.tls import client_context
 
@@ -126,7 +127,11 @@ class KafkaSettings(Group):
 
 
 class RedisSettings(Group):
-    url: str = Field("redis://127.0.0.1:6379/0", description="redis://, rediss:// or unix://")
+    url: str = Field(
+        "redis://127.0.0.1:6379/0",
+        description="redis://, rediss:// or unix://; of a Redis Cluster redis+cluster:// or rediss+cluster://, with"
+        " some of its nodes: redis+cluster://10.0.0.1:6379,10.0.0.2:6379",
+    )
     username: str | None = Field(None, description="ACL user; Redis's `default` if none")
     password: SecretStr | None = None
     password_file: SecretFile = None
@@ -134,6 +139,12 @@ class RedisSettings(Group):
     ssl_certificate_file: Path | None = Field(None, description="PEM; for mutual TLS")
     ssl_key_file: Path | None = Field(None, description="PEM; of ssl_certificate_file, if not in the same file")
     timeout: Duration = Field(5.0, description="of one call")
+
+    @field_validator("url")
+    @classmethod
+    def _cluster_can_be_asked(cls, url: str) -> str:
+        read_cluster_url(url)
+        return url
 
     @model_validator(mode="before")
     @classmethod

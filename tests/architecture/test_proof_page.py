@@ -4,8 +4,8 @@ from tests.faults.rows_page import PAGE, row_files, with_table
 
 pytestmark = pytest.mark.architecture
 
-ROWS = set(range(1, 42)) - {24}
-"""Of the fault matrix; 24 is of Redis Cluster, which is not served yet."""
+ROWS = set(range(1, 42))
+"""Of the fault matrix."""
 
 
 def test_every_row_of_the_fault_matrix_has_a_test_named_after_it() -> None:

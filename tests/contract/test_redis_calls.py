@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError, NoScriptError
 
-from services.redis_calls import RedisCalls, redis_calls
+from services.redis_calls import Calls, redis_calls
 from services.redis_client import connect
 from services.settings import RedisSettings
 from tests.support.ports import LOOPBACK, free_ports
@@ -27,7 +27,7 @@ async def client(redis_url: str) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
-async def calls(redis_url: str) -> AsyncIterator[RedisCalls]:
+async def calls(redis_url: str) -> AsyncIterator[Calls]:
     calls = redis_calls(RedisSettings(url=redis_url), timeout_s=5, connections=2, name=NAME)
     yield calls
     await calls.aclose()
@@ -52,12 +52,12 @@ async def wait_until_blocked(client: Redis, count: int) -> None:
     await eventually(are_blocked)
 
 
-async def test_calls_one_after_the_other_share_a_connection(calls: RedisCalls, client: Redis) -> None:
+async def test_calls_one_after_the_other_share_a_connection(calls: Calls, client: Redis) -> None:
     assert [await calls.call("ECHO", text) for text in ("one", b"\xff", 3)] == [b"one", b"\xff", b"3"]
     assert len(await connected(client)) == 1
 
 
-async def test_a_connection_that_the_server_closed_is_made_anew(calls: RedisCalls, client: Redis) -> None:
+async def test_a_connection_that_the_server_closed_is_made_anew(calls: Calls, client: Redis) -> None:
     await calls.call("PING")
     [before] = await connected(client)
     await client.client_kill_filter(_id=before)
@@ -104,7 +104,7 @@ async def test_a_connection_that_was_given_up_before_it_stood_is_hung_up() -> No
         await calls.aclose()
 
 
-async def test_an_error_of_the_server_ends_its_call_alone(calls: RedisCalls) -> None:
+async def test_an_error_of_the_server_ends_its_call_alone(calls: Calls) -> None:
     with pytest.raises(NoScriptError):
         await calls.call("EVALSHA", "0" * 40, 0)
     assert await calls.call("ECHO", "after") == b"after"
@@ -123,7 +123,7 @@ async def test_there_are_no_more_connections_than_allowed_and_waiting_for_one_co
     await calls.aclose()
 
 
-async def test_nothing_is_left_open(calls: RedisCalls, client: Redis) -> None:
+async def test_nothing_is_left_open(calls: Calls, client: Redis) -> None:
     await asyncio.gather(*[calls.call("PING") for _ in range(5)])
     assert len(await connected(client)) == 2
     await calls.aclose()

@@ -45,6 +45,7 @@ class RedisServer:
         self.directory = directory
         self.port = port
         self.arguments = list(arguments)
+        self.frozen = False
         self._copies = 0
         self._child: ChildProcess | None = None
         self._owns_directory = False
@@ -86,8 +87,13 @@ class RedisServer:
             raise ServerDidNotStart("Redis was never started")
         return self._child.pid
 
+    @property
+    def running(self) -> bool:
+        return self._child is not None and self._child.running
+
     def start(self) -> None:
         """Start on the same directory and port; return when commands are answered (so not while it loads)."""
+        self.frozen = False
         self._child = ChildProcess(
             f"Redis ({self.program.name})", self._arguments(), directory=self.directory, log=self.directory / "log"
         )
@@ -110,9 +116,11 @@ class RedisServer:
 
     def freeze(self) -> None:
         os.kill(self.pid, signal.SIGSTOP)
+        self.frozen = True
 
     def thaw(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
+        self.frozen = False
 
     def copy_files(self) -> Path:
         """Copy the append-only files as they stand, as a backup or a snapshot of the disk would."""

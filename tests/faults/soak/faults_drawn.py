@@ -1,4 +1,4 @@
-"""The faults that the soak draws from: of the matrix's rows 1 to 16, and of 19, those that end within 20 s.
+"""The faults that the soak draws from: of the matrix's rows 1 to 16, of 19 and of 24, those that end within 20 s.
 
 Each does its harm and undoes it, and fails where the harm did not take place. A fault has ended when what was
 published until it was undone is applied and every process is ready (`System.settle`).
@@ -15,6 +15,8 @@ from functools import partial
 from importlib.resources import files
 
 from services.crash_points import KILLED, POINTS
+from services.keyspace import state_key, tags
+from services.redis_slots import slot_of
 from tests.faults.soak.system import System, redis_client
 from tests.support.pipeline import await_condition
 from tests.support.ports import LOOPBACK, free_ports
@@ -60,7 +62,9 @@ def draw(
 
 def draw_for(system: System, seed: int) -> Iterator[tuple[Fault, random.Random]]:
     """Yield the faults that a system can have."""
-    return draw(seed, FAULTS, OF_BROKERS) if system.secured else draw(seed)
+    faults = CLUSTER_FAULTS if system.on_cluster else FAULTS
+    wanted = (*(OF_CLUSTER if system.on_cluster else ()), *(OF_BROKERS if system.secured else ()))
+    return draw(seed, faults, wanted)
 
 
 def _killed(role: str, system: System, rng: random.Random) -> None:
@@ -217,6 +221,28 @@ def _redis_full(system: System, rng: random.Random) -> None:
             client.config_set("maxmemory", 0)
 
 
+def _master_failed_over(system: System, rng: random.Random) -> None:
+    """A master dies with writes that its replica never got; the replica takes over, and has the dead one as its own."""
+    cluster = system.cluster
+    master = rng.choice(cluster.masters())
+    replica = cluster.replica_of(master)
+    cluster.cut_off(replica)
+    time.sleep(rng.uniform(1, 3))
+    before = system.applied()
+    assert cluster.fail_over(master) is replica
+    _assert_went_back(before, system.applied())
+    cluster.heal()
+
+
+def _slot_moved(system: System, rng: random.Random) -> None:
+    """The slot of a partition goes to another master, and stays half-way for a while."""
+    names = tags(system.deployment.settings.topics.frames_partitions)
+    move = system.cluster.moving(slot_of(state_key(rng.choice(names))))
+    move.move(rng.randint(1, 500))
+    time.sleep(rng.uniform(0, 3))
+    move.end()
+
+
 def _assert_went_back(before: list[int], after: list[int]) -> None:
     assert any(now < then for then, now in zip(before, after, strict=True)), f"Redis lost nothing: {before} {after}"
 
@@ -253,3 +279,21 @@ FAULTS = (
 
 OF_BROKERS = tuple(fault for fault in FAULTS if fault.inject is _broker_killed)
 """What a soak of several brokers must have."""
+OF_ONE_REDIS = (
+    _reply_cut,
+    _redis_reset,
+    _redis_slow,
+    _redis_cut_off,
+    _redis_killed,
+    _redis_restored,
+    _replica_promoted,
+    _redis_full,
+)
+"""What is done to the one server, or to its proxy."""
+
+OF_CLUSTER = (
+    _fault(15, "master killed and failed over without the last writes", _master_failed_over),
+    _fault(24, "slot moved to another master", _slot_moved),
+)
+
+CLUSTER_FAULTS = (*(fault for fault in FAULTS if fault.inject not in OF_ONE_REDIS), *OF_CLUSTER)

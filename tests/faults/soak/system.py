@@ -1,6 +1,7 @@
-"""The whole of Tidemark on servers of its own, each behind a proxy: two ingest, two aggregators, one API.
+"""The whole of Tidemark on servers of its own: two ingest, two aggregators, one API.
 
-Kafka is one broker, or three with all links secured.
+Kafka is one broker, or three with all links secured; Redis is one server, or a cluster. Each stands behind a proxy but
+the nodes of a Redis Cluster, which tell their own addresses.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from tests.support.kafka_security import Secured
 from tests.support.kafka_server import KafkaServer
 from tests.support.pipeline import await_condition
 from tests.support.ports import LOOPBACK, free_ports
+from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_server import RedisServer
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.worker import Worker
@@ -33,14 +35,16 @@ SETTLE_SECONDS = 60
 
 
 class System:
-    """Every client reaches Kafka and Redis through the proxies only. Use it as a context manager.
+    """Every client reaches what has a proxy through that only. Use it as a context manager.
 
     Args:
         secured: whether Kafka is three brokers that talk by TLS and know users by SCRAM, instead of one.
+        on_cluster: whether the counters lie on a Redis Cluster, `cluster`, instead of on one server, `redis`.
     """
 
-    def __init__(self, *, secured: bool = False) -> None:
+    def __init__(self, *, secured: bool = False, on_cluster: bool = False) -> None:
         self.secured = secured
+        self.on_cluster = on_cluster
         self._stack = ExitStack()
         self.directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="tidemark-soak-")))
 
@@ -58,19 +62,28 @@ class System:
         self._stack.close()
 
     def _start(self) -> None:
-        self.redis = RedisServer.start_new()
-        self._stack.callback(self._close_redis)
-        self.redis_proxy = self._stack.enter_context(TcpProxy(self.redis.port))
-        kafka = self._start_secured_kafka() if self.secured else self._start_kafka()
+        redis = self._start_cluster() if self.on_cluster else self._start_redis()
         self.deployment = Deployment(
             self.directory,
-            **kafka,
-            redis=f"redis://{self.redis_proxy.address}/0",
+            **(self._start_secured_kafka() if self.secured else self._start_kafka()),
+            redis=redis,
             api__port=str(free_ports(1)[0]),
             topics__events_partitions=str(EVENT_PARTITIONS),
         ).begin()
         self._stack.callback(self.deployment.close)
         self.deployment.start(*ROLES)
+
+    def _start_redis(self) -> str:
+        """Start one server, and return the URL of its proxy."""
+        self.redis = RedisServer.start_new()
+        self._stack.callback(self._close_redis)
+        self.redis_proxy = self._stack.enter_context(TcpProxy(self.redis.port))
+        return f"redis://{self.redis_proxy.address}/0"
+
+    def _start_cluster(self) -> str:
+        """Start a Redis Cluster, and return its URL."""
+        self.cluster = self._stack.enter_context(RedisCluster.start_new())
+        return self.cluster.url
 
     def _start_kafka(self) -> dict[str, str]:
         """Start a broker, and return the settings of its proxy."""
@@ -120,7 +133,8 @@ class System:
     def applied(self) -> list[int]:
         """Return the applied offset of each partition, -1 for none, asking Redis past the proxy."""
         settings = self.deployment.settings
-        direct = settings.model_copy(update={"redis": settings.redis.model_copy(update={"url": self.redis.url})})
+        url = settings.redis.url if self.on_cluster else self.redis.url
+        direct = settings.model_copy(update={"redis": settings.redis.model_copy(update={"url": url})})
 
         async def read() -> list[int]:
             async with open_store(direct) as store:

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from tests.faults.soak.asking import Answer, AnswerJudge
-from tests.faults.soak.faults_drawn import FAULTS, draw
+from tests.faults.soak.faults_drawn import CLUSTER_FAULTS, FAULTS, OF_CLUSTER, OF_ONE_REDIS, draw
 from tests.faults.soak.memory import Sample, by_role
 from tests.support.oracle import Event
 
@@ -24,6 +24,13 @@ def test_a_seed_draws_the_same_faults_and_another_seed_others() -> None:
 
 def test_each_kind_of_fault_comes_before_one_comes_again() -> None:
     assert set(names(3, len(FAULTS))) == {fault.name for fault in FAULTS}
+
+
+def test_a_short_soak_has_what_is_to_come_first_and_a_long_one_no_more_of_it() -> None:
+    drawn = [fault for fault, _ in itertools.islice(draw(7, CLUSTER_FAULTS, OF_CLUSTER), 2 * len(CLUSTER_FAULTS))]
+    assert set(drawn[: len(OF_CLUSTER)]) == set(OF_CLUSTER)
+    assert set(drawn[: len(CLUSTER_FAULTS)]) == set(drawn[len(CLUSTER_FAULTS) :]) == set(CLUSTER_FAULTS)
+    assert len(CLUSTER_FAULTS) == len(FAULTS) - len(OF_ONE_REDIS) + len(OF_CLUSTER)
 
 
 def test_what_a_fault_draws_does_not_depend_on_what_others_drew() -> None:
