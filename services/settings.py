@@ -94,6 +94,19 @@ class KafkaSettings(Group):
     ssl_key_file: Path | None = None
     idempotence: bool = Field(True, description="off only for the embedded broker, which cannot do it")
     request_timeout: Duration = 30.0
+    group_prefix: str = Field(
+        "tidemark",
+        pattern=r"^[A-Za-z0-9._-]{1,100}$",
+        description="of the consumer groups; another one for a second deployment that reads the same events",
+    )
+
+    @property
+    def ingest_group(self) -> str:
+        return f"{self.group_prefix}-ingest"
+
+    @property
+    def aggregator_group(self) -> str:
+        return f"{self.group_prefix}-aggregator"
 
 
 class RedisSettings(Group):
