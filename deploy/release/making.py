@@ -63,7 +63,7 @@ def _git(root: Path, *arguments: str) -> bytes:
 
 def _distributions(tree: Path, built: Path, made_s: int) -> dict[str, bytes]:
     """Build sdist and wheel. The tools are those of `requirements/dev.lock`, of which the bytes depend."""
-    building = [sys.executable, "-m", "hatchling", "build", "--directory", built]
+    building = [sys.executable, "-m", "hatchling", "build", "--directory", str(built)]
     environment = os.environ | {"SOURCE_DATE_EPOCH": str(made_s)}
     done = subprocess.run(building, cwd=tree, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:

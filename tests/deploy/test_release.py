@@ -133,7 +133,7 @@ def test_the_bill_lists_each_pin_of_the_lock_and_the_wheel_by_its_hash(released:
         if "==" in line.split()[0]
     ]
     assert [f"{each['name']}=={each['version']}" for each in bill["components"]] == locked
-    sums = dict(reversed(line.split()) for line in (released / "SHA256SUMS").read_text().splitlines())
+    sums = {name: digest for digest, name in map(str.split, (released / "SHA256SUMS").read_text().splitlines())}
     subject = bill["metadata"]["component"]
     [named] = subject["properties"]
     assert sums[named["value"]] == subject["hashes"][0]["content"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 from redis import Redis
@@ -80,4 +81,4 @@ def contents(asked: Redis) -> dict[bytes, object]:
         b"set": lambda key: frozenset(asked.smembers(key)),
         b"string": asked.get,
     }
-    return {key: read[asked.type(key)](key) for key in sorted(asked.scan_iter("tm:*", count=1000))}
+    return {key: read[cast(bytes, asked.type(key))](key) for key in sorted(asked.scan_iter("tm:*", count=1000))}
