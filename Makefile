@@ -4,7 +4,7 @@ LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 \
 BUILD_REQUIRES := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test fuzz faults incident deploy-checks scaleout soak mutations bench bench-limits bench-stages bench-latency bench-rest bench-rebuild bench-curves bench-api demo lock
+.PHONY: help setup check test fuzz faults incident deploy-checks scaleout release soak mutations bench bench-limits bench-stages bench-latency bench-rest bench-rebuild bench-curves bench-api demo lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -35,6 +35,9 @@ deploy-checks: setup ## image steps, compose file and chart, as far as they can 
 
 scaleout: setup ## clusters of servers, secured links, several workers, old builds beside new ones
 	$(PYTHON) -m pytest tests/scaleout $(ARGS)
+
+release: setup ## wheel, sdist, SBOM, chart and checksums of the last commit, in dist; the same bytes each time
+	$(PYTHON) -m deploy.release $(ARGS)
 
 soak: setup ## random faults for so long, then everything is compared; SEED=1 MINUTES=1
 	$(PYTHON) -m tests.faults.soak --seed $(or $(SEED),1) --minutes $(or $(MINUTES),1) $(ARGS)

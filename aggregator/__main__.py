@@ -10,7 +10,7 @@ from typing import Any, Final
 import structlog
 from aiokafka.errors import KafkaError
 
-from aggregator.app import GROUP, build_app, check_times
+from aggregator.app import build_app, check_times
 from aggregator.errors import FrameHeld, LostWrites
 from aggregator.holding import stay_down
 from aggregator.log_probe import LogProbe
@@ -68,7 +68,7 @@ async def _main(settings: Settings, spans: Spans | None) -> int:
     retrying = Retrying(telemetry, health)
     known = 0
     try:
-        with under_watch(settings.watchdog, health, ask_kafka_and_redis(settings, GROUP)):
+        with under_watch(settings.watchdog, health, ask_kafka_and_redis(settings, settings.kafka.aggregator_group)):
             await retrying(lambda: check_server(client))
             await check_frames(settings)
             await retrying(lambda: check_partitions(client, settings.topics.frames_partitions))
@@ -107,7 +107,7 @@ async def _work(
     app = build_app(settings, owner)
     parts = [_task(owner.watch_store()), _task(owner.watch_log()), _task(app.start()), _task(_crashed(app))]
     parts.append(_task(_shut_out(app)))
-    structlog.get_logger().info("started", group=GROUP, topic=settings.topics.frames)
+    structlog.get_logger().info("started", group=settings.kafka.aggregator_group, topic=settings.topics.frames)
     ended = _task(stop.wait())
     try:
         with health.working(owner.works):

@@ -26,6 +26,7 @@ from services.settings import KafkaSettings, Settings, WrongSettings, write_dura
 from services.trace_context import Headers, read_traces
 
 GROUP = AGGREGATOR_GROUP
+"""Of a deployment whose `kafka.group_prefix` is the default."""
 
 
 def check_times(settings: Settings) -> None:
@@ -48,10 +49,10 @@ def build_app(settings: Settings, owner: Owner) -> faust.App:
     kafka = settings.kafka
     brokers = [URL(f"kafka://{address.strip()}") for address in kafka.bootstrap_servers.split(",")]
     app = faust.App(
-        GROUP,
+        kafka.aggregator_group,
         broker=brokers,
         # By this name `tidemark lag` says who reads a partition.
-        broker_client_id=client_name(GROUP),
+        broker_client_id=client_name(kafka.aggregator_group),
         broker_credentials=_credentials(kafka),
         loop=asyncio.get_running_loop(),
         autodiscover=False,

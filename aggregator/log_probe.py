@@ -13,7 +13,7 @@ from aiokafka import TopicPartition
 
 from aggregator.errors import GapInLog, LogDiverged
 from services.counters import PartitionState
-from services.frames import WrongFrame, decode_frame, digest
+from services.frames import UnknownVersion, WrongFrame, decode_frame, digest
 from services.identifiers import FrameId, FrameOffset, PartitionId
 from services.kafka import KafkaUnavailable, make_consumer, translated
 from services.kafka_connection import why_deaf
@@ -74,7 +74,12 @@ class LogProbe:
         return record if record.offset == offset else None
 
     async def holds(self, partition: PartitionId, offset: FrameOffset, frame_id: FrameId) -> bool:
-        """Return whether the frame of this id stands at an offset within the log; skipped bytes have an id too."""
+        """Return whether the frame of this id stands at an offset within the log; skipped bytes have an id too.
+
+        Raises:
+            Refused: nobody can tell, since another release wrote the frame there; after a downgrade, say.
+            KafkaUnavailable: Kafka does not answer.
+        """
         record = await self.record(partition, offset)
         if record is None:
             return False
@@ -82,6 +87,8 @@ class LogProbe:
             return True
         try:
             return decode_frame(record.value).frame_id == frame_id
+        except UnknownVersion as error:
+            raise Refused(f"partition {partition}, offset {offset}: {error}") from error
         except WrongFrame:
             return False
 

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from ingest.lean_records import read_lean_records
-from ingest.worker import GROUP, IngestWorker
+from ingest.worker import IngestWorker
 from services.dependencies import ask_kafka
 from services.health import HealthServer, keep_beating
 from services.kafka import (
@@ -54,9 +54,8 @@ async def _main(settings: Settings) -> int:
     beating = asyncio.create_task(keep_beating(health))
     health.start()
     try:
-        with under_watch(
-            settings.watchdog, health, ask_kafka(settings, GROUP), believed_s=settings.ingest.delivery_timeout
-        ):
+        ask = ask_kafka(settings, settings.kafka.ingest_group)
+        with under_watch(settings.watchdog, health, ask, believed_s=settings.ingest.delivery_timeout):
             await check_frames(settings)
             await _work(settings, telemetry, health, stop)
     except (KafkaRefused, KafkaUnavailable) as error:
@@ -75,7 +74,7 @@ async def _work(settings: Settings, telemetry: Telemetry, health: HealthServer, 
             await producer.start()
             await consumer.start()
         topics = [settings.topics.events, settings.topics.directory]
-        structlog.get_logger().info("started", group=GROUP, topics=topics)
+        structlog.get_logger().info("started", group=settings.kafka.ingest_group, topics=topics)
         await IngestWorker(settings, consumer, producer, telemetry, health).run(stop)
     except Exception:
         await abandon_producer(producer)
@@ -94,9 +93,9 @@ def _consumer(settings: Settings) -> AIOKafkaConsumer:
         settings.kafka,
         settings.topics.events,
         settings.topics.directory,
-        group_id=GROUP,
+        group_id=settings.kafka.ingest_group,
         # By this name `tidemark lag` says who reads a partition.
-        client_id=client_name(GROUP),
+        client_id=client_name(settings.kafka.ingest_group),
         partition_assignment_strategy=(RangePartitionAssignor,),
         session_timeout_ms=session_ms,
         heartbeat_interval_ms=min(3000, session_ms // 3),

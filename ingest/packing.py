@@ -26,6 +26,7 @@ from services.frames import (
     encode_frame,
 )
 from services.identifiers import PartitionId
+from services.release import running_version
 from services.windows import HOUR_MS
 
 _POINTING: Final = ("organization", "user")
@@ -59,6 +60,7 @@ class Packer:
         self._limits = limits
         self._fingerprint = fingerprint
         self._new_frame_id = new_frame_id
+        self._release = running_version()
 
     def frames(
         self, poll: Poll, partition: PartitionId, events: Column, source_partitions: Mapping[str, int]
@@ -131,6 +133,7 @@ class Packer:
                 for number, source in enumerate(poll.sources)
             ),
             received=tuple(received),
+            release=self._release,
         )
         return Frame(
             header=header,

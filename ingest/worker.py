@@ -37,13 +37,14 @@ from services.stuck import Work
 from services.telemetry import Telemetry
 
 GROUP: Final = INGEST_GROUP
+"""Of a deployment whose `kafka.group_prefix` is the default."""
 
 
 class IngestWorker:
     """One member of the ingest group.
 
     Args:
-        consumer: subscribed to the topics of events and of the directory in `GROUP`, started.
+        consumer: subscribed to the topics of events and of the directory in the ingest group, started.
         producer: started.
     """
 

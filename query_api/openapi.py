@@ -12,7 +12,7 @@ from query_api.additions import additions_member, additions_section
 from query_api.as_of_header import AS_OF_HEADER
 from query_api.schemas.errors import Error
 from query_api.schemas.quota import CurrentTier, PricingTierConstraints
-from services.telemetry import running_version
+from services.release import running_version
 
 DESCRIPTION: Final = (
     "Usage counted once per event. Every answer says with asOf how fresh it is. Ranges are half-open, in UTC, and"

@@ -10,7 +10,7 @@ Directory events are few, and stand one after the other as rows.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -21,10 +21,15 @@ from services.directory_rows import DirectoryRow
 from services.event_rules import FIRST_MS, LAST_MS
 from services.identifiers import FrameId
 from services.metrics_contract import AMOUNT_MAX, COUNTERS_PER_PRODUCT_MAX, PRODUCTS
+from services.release import install, running_version
 
 VERSION: Final = 2
 VERSIONS_READ: Final = (1, VERSION)
-"""Version 1 had no directory rows; frames are kept, so that what was written once is read for ever."""
+"""Version 1 had no directory rows; frames are kept, so that what was written once is read for ever.
+
+What may change under one version, and how a version is raised, says ADR 0031. Of every version the first element is the
+header, whose first element is the version and whose seventh is the release that wrote it.
+"""
 
 Column = npt.NDArray[np.int64]
 
@@ -133,6 +138,7 @@ class FrameHeader(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
         source_partitions: topic -> how many partitions it has now.
         sources: one row a source partition.
         received: one row a run of records, for the sources whose home is this frames partition.
+        release: of Tidemark that wrote it; empty in frames of before it was told.
     """
 
     version: int
@@ -141,6 +147,7 @@ class FrameHeader(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     source_partitions: dict[str, int]
     sources: tuple[FrameSource, ...]
     received: tuple[ReceivedRun, ...]
+    release: str = ""
 
 
 class FrameBody(msgspec.Struct, array_like=True, frozen=True):
@@ -184,10 +191,19 @@ class _HeaderOnly(msgspec.Struct, array_like=True):
     header: _VersionOnly
 
 
+class _AnyHeader(msgspec.Struct, array_like=True):
+    header: tuple[Any, ...]
+
+
+_RELEASE_CHARACTERS_MAX: Final = 64
+"""A damaged frame shall not fill the log line that says so."""
+
 _MALFORMED: Final = (msgspec.DecodeError, ValueError, KeyError, OverflowError, RecursionError)
 _NO_COLUMN: Final = PackedColumn(0, 0, b"")
 
 _version_decoder = msgspec.msgpack.Decoder(_HeaderOnly)
+_any_header_decoder = msgspec.msgpack.Decoder(_AnyHeader)
+_RELEASE: Final = FrameHeader.__struct_fields__.index("release")
 
 
 def encode_frame(frame: Frame) -> bytes:
@@ -256,10 +272,18 @@ def _body(data: bytes | None) -> FrameBody:
     version = _version_decoder.decode(data or b"").header.version
     if version not in VERSIONS_READ:
         raise UnknownVersion(
-            f"a frame of version {version}, this aggregator reads up to {VERSION}:"
-            " upgrade the aggregators before ingest"
+            f"a frame of version {version}, this release ({running_version()}) reads up to {VERSION}:"
+            f" {install(_release_of(data or b''))} here, the aggregators before ingest; the frame stays in the log and"
+            " nothing of it is counted until then"
         )
     return _decoder.decode(data or b"")
+
+
+def _release_of(data: bytes) -> str:
+    """Return the release that wrote a frame of whatever version, empty where it does not say."""
+    header = _any_header_decoder.decode(data).header
+    told = header[_RELEASE] if len(header) > _RELEASE else ""
+    return told if isinstance(told, str) and len(told) <= _RELEASE_CHARACTERS_MAX else ""
 
 
 def _frame(body: FrameBody) -> Frame:

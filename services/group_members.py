@@ -9,6 +9,7 @@ Source = tuple[str, int]
 
 INGEST_GROUP: Final = "tidemark-ingest"
 AGGREGATOR_GROUP: Final = "tidemark-aggregator"
+"""Of a deployment whose `kafka.group_prefix` is the default."""
 
 NOBODY: Final = "nobody"
 """Stands for the owner of a partition that no member of the group has."""

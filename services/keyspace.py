@@ -29,6 +29,8 @@ is told by its record's offset and time: a store that was begun anew, without th
 Ids may hold no `/`, which parts them here; `%` and `/` are escaped all the same, so that different ids never give
 one key. A field is the decimal number `place * 4 + product`, place being the hour of the day or the day of the
 month from 0: at most 124 fields, so that a hash of small values stays a listpack of 128 (ADR 0005).
+
+What may change of this under one `LAYOUT`, and how that is raised, says ADR 0031.
 """
 
 import binascii
@@ -42,6 +44,10 @@ from services.directory import Thing
 from services.identifiers import Epoch, OrganizationId, PartitionId, TeamId, UserId
 from services.metrics_contract import PRODUCTS
 from services.windows import Window, day_of_month, month_of_day
+
+LAYOUT: Final = 1
+LAYOUTS_READ: Final = (LAYOUT,)
+"""Of an epoch's keys and of what lies under them; the state says which. A state that does not say is of the first."""
 
 PREFIX: Final = "tm:"
 PARTITIONS_KEY: Final = f"{PREFIX}partitions"

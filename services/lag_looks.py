@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from services.freshness import as_of_ms
-from services.group_members import AGGREGATOR_GROUP, INGEST_GROUP, GroupMembers, Source
+from services.group_members import GroupMembers, Source
 from services.lag import Lag, States, covered_up_to, frame_lags, source_lags
 from services.lag_states import WINDOW_S, LagPoint
-from services.settings import TopicSettings
+from services.settings import KafkaSettings, TopicSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,21 +59,23 @@ def look_of(
     before: Look | None,
     at_s: float,
     at_ms: int,
+    kafka: KafkaSettings,
 ) -> Look:
     """Return one look, from what was seen of the logs and of the slots.
 
     Args:
         before: the look before this one: while Kafka is away its partitions are still there, unknown.
+        kafka: names the groups that read the topics.
     """
     rows = _lags(topics, logs.ends, states)
     if before is not None and away.kafka is not None:
         rows += _unknown(before, rows)
-    groups = {topics.frames: AGGREGATOR_GROUP}
+    groups = {topics.frames: kafka.aggregator_group}
     return Look(
         at_s=at_s,
         at_ms=at_ms,
         points={
-            (row.topic, row.partition): _point(row, logs, groups.get(row.topic, INGEST_GROUP), at_s, at_ms)
+            (row.topic, row.partition): _point(row, logs, groups.get(row.topic, kafka.ingest_group), at_s, at_ms)
             for row in rows
         },
         as_of_ms=[as_of_ms(state, topics.events) for state in states],

@@ -6,7 +6,6 @@ from typing import Final
 
 from services.clock import monotonic_s, now_ms
 from services.counters import CounterStore, StoreRefused, StoreUnavailable
-from services.group_members import AGGREGATOR_GROUP, INGEST_GROUP
 from services.kafka import KafkaRefused, KafkaUnavailable
 from services.kafka_looks import LogsLooker
 from services.lag import States
@@ -28,10 +27,11 @@ class LagWatch:
 
     def __init__(self, settings: Settings, store: CounterStore) -> None:
         self._topics = settings.topics
+        self._kafka = settings.kafka
         self._behind_after_s = settings.api.behind_after
         self._store = store
         names = (self._topics.events, self._topics.directory, self._topics.frames)
-        self._looker = LogsLooker(settings.kafka, names, (INGEST_GROUP, AGGREGATOR_GROUP))
+        self._looker = LogsLooker(settings.kafka, names, (self._kafka.ingest_group, self._kafka.aggregator_group))
         self._looks: Sequence[Look] = ()
 
     async def look(self) -> Look:
@@ -40,7 +40,16 @@ class LagWatch:
         states, redis_away = await self._states()
         logs, kafka_away = await self._logs(states)
         away = Away(kafka=kafka_away, redis=redis_away)
-        look = look_of(self._topics, logs, states, away, before=self.last, at_s=monotonic_s(), at_ms=now_ms())
+        look = look_of(
+            self._topics,
+            logs,
+            states,
+            away,
+            before=self.last,
+            at_s=monotonic_s(),
+            at_ms=now_ms(),
+            kafka=self._kafka,
+        )
         self._looks = within_window((*self._looks, look), look.at_s)
         return look
 

@@ -1,24 +1,33 @@
 """The state of a partition as the fields of its Redis hash, and back.
 
-Fields: `epoch`, `cur` (applied offset), `frame` (its id, absent before the first), `partitions` (P), `fingerprint`,
-`n:TOPIC` (how many partitions a source topic has), `s:TOPIC/PARTITION` (`next offset,read up to ms`, the second part
-empty when unknown), `m:MONTH` (id of the last frame that holds a usage event of the month), `crash` (of
-`services.counters.Crash`, as `first,last,count,cause`; without meaning once its first frame is applied).
+Fields: `layout` (of the epoch's keys, `services.keyspace.LAYOUT`; 1 where it is absent), `release` (that began the
+epoch; it decides nothing, and says what to install), `epoch`, `cur` (applied offset), `frame` (its id, absent before
+the first), `partitions` (P), `fingerprint`, `n:TOPIC` (how many partitions a source topic has), `s:TOPIC/PARTITION`
+(`next offset,read up to ms`, the second part empty when unknown), `m:MONTH` (id of the last frame that holds a usage
+event of the month), `crash` (of `services.counters.Crash`, as `first,last,count,cause`; without meaning once its first
+frame is applied). Fields that are not known are passed over.
 """
 
 from collections.abc import Iterable, Mapping
 
-from services.counters import ApplyRequest, Crash, PartitionState, SourcePosition
+from services.counters import ApplyRequest, Crash, PartitionState, SourcePosition, StoreRefused
 from services.identifiers import Epoch, FrameId, FrameOffset
+from services.keyspace import LAYOUT, LAYOUTS_READ
+from services.release import install, running_version
 
 _TOPIC = "n:"
 _SOURCE = "s:"
 _MONTH = "m:"
 
 
+class UnknownLayout(StoreRefused):
+    """Counters whose keys another release of Tidemark reads and writes."""
+
+
 def write_state(state: PartitionState) -> list[str]:
     """Return a whole state as field, value, field, value, …."""
-    fields = ["epoch", str(state.epoch), "cur", str(state.applied_offset)]
+    fields = ["layout", str(LAYOUT), "release", running_version()]
+    fields += ["epoch", str(state.epoch), "cur", str(state.applied_offset)]
     fields += ["partitions", str(state.partitions), "fingerprint", state.fingerprint]
     if state.frame_id is not None:
         fields += ["frame", str(state.frame_id)]
@@ -35,10 +44,12 @@ def read_state(fields: Mapping[bytes, bytes]) -> PartitionState | None:
     """Return the state that a hash's fields hold, None when there are none.
 
     Raises:
+        UnknownLayout: of an epoch whose keys this release cannot read; its other fields may be anything.
         KeyError, ValueError: the fields are not a state.
     """
     if not fields:
         return None
+    _check_layout(fields)
     names = {name.decode(): value.decode() for name, value in fields.items()}
     frame = names.get("frame")
     return PartitionState(
@@ -58,6 +69,16 @@ def read_state(fields: Mapping[bytes, bytes]) -> PartitionState | None:
         },
         crash=_read_crash(names),
     )
+
+
+def _check_layout(fields: Mapping[bytes, bytes]) -> None:
+    layout = int(fields.get(b"layout", b"1"))
+    if layout not in LAYOUTS_READ:
+        release = fields.get(b"release", b"").decode()
+        raise UnknownLayout(
+            f"the counters in Redis have key layout {layout}, this release ({running_version()}) reads up to {LAYOUT}:"
+            f" {install(release)}; nothing was changed"
+        )
 
 
 def _write_sources(topics: Mapping[str, int], sources: Mapping[tuple[str, int], SourcePosition]) -> list[str]:

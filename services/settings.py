@@ -109,6 +109,19 @@ class KafkaSettings(Group):
     ssl_key_file: Path | None = Field(None, description="PEM; of ssl_certificate_file, if not in the same file")
     idempotence: bool = Field(True, description="off only for the embedded broker, which cannot do it")
     request_timeout: Duration = 30.0
+    group_prefix: str = Field(
+        "tidemark",
+        pattern=r"^[A-Za-z0-9._-]{1,100}$",
+        description="of the consumer groups; another one for a second deployment that reads the same events",
+    )
+
+    @property
+    def ingest_group(self) -> str:
+        return f"{self.group_prefix}-ingest"
+
+    @property
+    def aggregator_group(self) -> str:
+        return f"{self.group_prefix}-aggregator"
 
     @model_validator(mode="after")
     def _protocol_has_what_it_needs(self) -> "KafkaSettings":

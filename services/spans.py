@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
+from services.release import running_version
 from services.settings import TracingSettings, WrongSettings
-from services.telemetry import running_version
 from services.trace_context import TraceContext
 
 if TYPE_CHECKING:

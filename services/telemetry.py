@@ -10,7 +10,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 import structlog
@@ -26,8 +25,7 @@ from prometheus_client import (
 )
 
 from services.array_histogram import ArrayHistogram, Values
-
-DISTRIBUTION: Final = "tidemark-usage"
+from services.release import running_version
 
 _CALL_SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _FRAME_BYTES: Final = (256.0, 1024.0, 4096.0, 16_384.0, 65_536.0, 131_072.0, 262_144.0, 524_288.0, 1_048_576.0)
@@ -289,14 +287,6 @@ class Telemetry:
         if set(given) != set(expected):
             raise ValueError(f"{name} has the labels {list(expected)}, not {sorted(given)}")
         return [str(given[label]) for label in expected]
-
-
-def running_version() -> str:
-    """Return the version of the installed distribution; `unknown` when it runs from a bare source tree."""
-    try:
-        return version(DISTRIBUTION)
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def configure_logs(role: str) -> None:

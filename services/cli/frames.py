@@ -1,10 +1,11 @@
-"""`tidemark frames skip`: an operator's way past a frame that no aggregator can fold."""
+"""`tidemark frames skip`: an operator's way past a frame that no aggregator can fold; beside it `frames reach`."""
 
 import importlib
 from typing import Annotated, Any, Final
 
 import typer
 
+from services.cli import frames_reach
 from services.cli.common import AsJson, StateFile, run, say, settings_for, write_json
 
 MODULE: Final = "aggregator.skipping"
@@ -16,6 +17,9 @@ app = typer.Typer(no_args_is_help=True, help="Look after the frames between inge
 @app.callback()
 def frames() -> None:
     """Look after the frames between ingest and the aggregators."""
+
+
+app.command()(frames_reach.reach)
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Final
 
 import typer
@@ -34,8 +33,8 @@ from services.kafka import KafkaRefused, KafkaUnavailable
 from services.lifecycle import Refused
 from services.localstack import LocalStackUnavailable
 from services.pipeline_state import NoPipeline
+from services.release import running_version
 from services.settings import WrongSettings
-from services.telemetry import DISTRIBUTION
 
 WRONG_USE: Final = 2
 REFUSED: Final = 3
@@ -82,15 +81,8 @@ app.command()(schema.schema)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(_version())
+        typer.echo(running_version())
         raise typer.Exit
-
-
-def _version() -> str:
-    try:
-        return version(DISTRIBUTION)
-    except PackageNotFoundError:
-        return "unknown (not installed)"
 
 
 @app.callback()

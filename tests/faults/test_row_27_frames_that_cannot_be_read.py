@@ -7,11 +7,12 @@ import pytest
 from services.cli.main import REFUSED
 from services.frames import VERSION
 from services.lifecycle import Exit
+from services.release import running_version
 from tests.faults.load import seeded_load
 from tests.faults.publisher import Publisher
 from tests.faults.verdict import assert_right, judge
 from tests.support.deployment import Deployment
-from tests.support.written_frames import append_frame, newer_frame
+from tests.support.written_frames import NEWER_RELEASE, append_frame, newer_frame
 
 pytestmark = [pytest.mark.faults, pytest.mark.guarantee]
 
@@ -29,7 +30,10 @@ def test_a_frame_that_cannot_be_read_stops_the_aggregator_and_nothing_behind_it_
     parts = [load[: EVENTS // 3], load[EVENTS // 3 : 2 * EVENTS // 3], load[2 * EVENTS // 3 :]]
     published = []
     cases = [
-        (newer_frame(deployment.settings), f"a frame of version {VERSION + 1}, this aggregator reads up to {VERSION}"),
+        (
+            newer_frame(deployment.settings),
+            f"a frame of version {VERSION + 1}, this release ({running_version()}) reads",
+        ),
         (b"rubbish", "not a frame"),
     ]
     for number, (wrong, sentence) in enumerate(cases, 1):
@@ -42,6 +46,7 @@ def test_a_frame_that_cannot_be_read_stops_the_aggregator_and_nothing_behind_it_
         ended = aggregator.await_exit(number)
         assert ended.code == Exit.REFUSED
         assert ended.last_line.startswith(f"partition {PARTITION}, offset {at}: {sentence}")
+        assert number == 2 or f"install Tidemark {NEWER_RELEASE} or later" in ended.last_line
         verdict = judge(deployment, published)
         assert verdict.right, verdict
         assert deployment.applied()[PARTITION] == at - 1, "a frame before it is missing"

@@ -19,6 +19,8 @@ from services.identity import fingerprint
 from services.kafka import make_producer
 from services.settings import Settings
 
+NEWER_RELEASE = "9.9.0"
+
 NO_SUCH_DAY_MS = 1 << 55
 """Decodes, and lies beyond the calendar: to name its month is an OverflowError."""
 
@@ -47,9 +49,9 @@ def poison_frame(settings: Settings, number: int = 1) -> bytes:
 
 
 def newer_frame(settings: Settings) -> bytes:
-    """Return a frame whose header says the next version."""
+    """Return a frame whose header says the next version, written by `NEWER_RELEASE`."""
     header, *rest = msgspec.msgpack.decode(poison_frame(settings))
-    return msgspec.msgpack.encode([[VERSION + 1, *header[1:]], *rest])
+    return msgspec.msgpack.encode([[VERSION + 1, *header[1:6], NEWER_RELEASE], *rest])
 
 
 def append_frame(settings: Settings, partition: int, value: bytes) -> int:

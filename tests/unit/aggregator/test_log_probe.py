@@ -13,7 +13,9 @@ from services.counters import PartitionState
 from services.frames import decode_frame
 from services.identifiers import Epoch, FrameOffset, PartitionId
 from services.lifecycle import Refused
+from services.settings import Settings
 from tests.support.log_of_frames import FakeRecord, FrameMaker
+from tests.support.written_frames import newer_frame
 
 PARTITION = PartitionId(0)
 MAKER = FrameMaker(1)
@@ -64,6 +66,14 @@ async def test_a_log_with_the_applied_frame_goes_on(bounds: tuple[int, int]) -> 
 
 async def test_a_log_that_begins_right_after_the_applied_frame_goes_on() -> None:
     await HeldLog({}).check(PARTITION, STATE, (5, 9))
+
+
+@pytest.mark.parametrize("end", [9, 3])
+async def test_an_applied_frame_of_another_release_is_no_other_log(end: int) -> None:
+    """After a downgrade the log goes on with what the newer aggregator applied: `tidemark rebuild` mends nothing."""
+    with pytest.raises(Refused, match=r"partition 0, offset 4: a frame of version .* install Tidemark 9\.9\.0") as why:
+        await HeldLog({4: newer_frame(Settings())}).check(PARTITION, STATE, (0, end))
+    assert not isinstance(why.value, LogDiverged)
 
 
 @pytest.mark.parametrize("held", [{4: OTHER}, {4: b"rubbish"}, {5: APPLIED}])

@@ -1,4 +1,4 @@
-"""The runbook has a section for each alert, and every command in it is one."""
+"""The runbook has a section for each alert, and every command in it and in the page of upgrades is one."""
 
 import re
 import shlex
@@ -13,12 +13,14 @@ from services.cli.main import app
 from tests.support.alert_rules import alerts
 
 RUNBOOK = Path(__file__).parents[3] / "deploy/docs/runbook.md"
+UPGRADES = RUNBOOK.with_name("upgrades.md")
 _COMMAND = re.compile(r"(?:^|`)(tidemark [^`|>\n]+)", re.MULTILINE)
 
 
 def commands() -> Iterator[str]:
-    for found in _COMMAND.findall(RUNBOOK.read_text()):
-        yield found.strip()
+    for page in (RUNBOOK, UPGRADES):
+        for found in _COMMAND.findall(page.read_text()):
+            yield found.partition("#")[0].strip()
 
 
 @pytest.mark.parametrize("alert", alerts())
@@ -33,6 +35,6 @@ def test_a_command_exists_with_its_options(command: str) -> None:
     current: Any = typer.main.get_command(app)
     while words and hasattr(current, "commands") and words[0] in current.commands:
         current = current.commands[words.pop(0)]
-    assert not hasattr(current, "commands") or words[:1] == ["--help"], command
-    known = {option for parameter in current.params for option in parameter.opts} | {"--help"}
+    assert not hasattr(current, "commands") or words[:1] in (["--help"], ["--version"]), command
+    known = {option for parameter in current.params for option in parameter.opts} | {"--help", "--version"}
     assert {word for word in words if word.startswith("--")} <= known, command

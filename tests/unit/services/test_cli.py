@@ -110,7 +110,7 @@ def test_a_missing_state_file_is_one_sentence_and_code_2(
     [
         *("up", "run", "demo", "wait", "lag", "topics create", "counters export", "dead-letters list"),
         *("dead-letters show", "dead-letters replay", "dead-letters purge"),
-        "frames skip",
+        *("frames skip", "frames reach"),
         *("api-key create", "api-key list", "api-key revoke"),
     ],
 )

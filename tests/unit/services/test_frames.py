@@ -1,5 +1,6 @@
 """Frames: what is encoded comes back, and bytes that are no frame are never anything but WrongFrame."""
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -22,11 +23,13 @@ from services.frames import (
     FrameSource,
     PackedColumn,
     ReceivedRun,
+    UnknownVersion,
     WrongFrame,
     decode_frame,
     encode_frame,
     no_rows,
 )
+from services.release import running_version
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 STRINGS = ("acme", "ann", "core", "", "\x00 ü 😀")
@@ -118,15 +121,47 @@ def test_a_column_of_one_value_takes_no_bytes_a_row() -> None:
     assert len(encode_frame(frame_of(many))) < len(encode_frame(frame_of(few))) + 10
 
 
-def test_a_frame_of_another_version_names_both_versions_and_what_to_do() -> None:
-    data = encode_frame(frame_of(header=header_of(version=VERSION + 6)))
-    with pytest.raises(WrongFrame, match=rf"version {VERSION + 6}, this aggregator reads up to {VERSION}.*upgrade"):
+@pytest.mark.parametrize(
+    ("release", "remedy"),
+    [("7.1.0", "install Tidemark 7.1.0 or later here"), ("", "install the release that wrote it here")],
+)
+def test_a_frame_of_another_version_names_both_versions_and_the_release_to_install(release: str, remedy: str) -> None:
+    data = encode_frame(frame_of(header=header_of(version=VERSION + 6, release=release)))
+    here = re.escape(running_version())
+    said = rf"version {VERSION + 6}, this release \({here}\) reads up to {VERSION}: {remedy}"
+    with pytest.raises(UnknownVersion, match=said):
         decode_frame(data)
 
 
-def test_a_newer_version_is_named_whatever_else_it_holds() -> None:
-    with pytest.raises(WrongFrame, match="a frame of version 9"):
-        decode_frame(msgspec.msgpack.encode([[9, {"quite": "another"}, "shape"]]))
+@pytest.mark.parametrize(
+    "header",
+    [
+        [9, {"quite": "another"}, "shape"],
+        [9, 1, "f", {}, [], [], 7],
+        [9, 1, "f", {}, [], [], "x" * 1000],
+        [9, [], {}, None, "", 1.5, "9.0.0", "more", {"of": "it"}],
+    ],
+)
+def test_a_newer_version_is_named_whatever_else_it_holds(header: list[object]) -> None:
+    with pytest.raises(UnknownVersion, match="a frame of version 9") as refused:
+        decode_frame(msgspec.msgpack.encode([header, {"columns": "of another kind"}]))
+    assert len(str(refused.value)) < 300
+    assert ("install Tidemark 9.0.0 or later" in str(refused.value)) == ("9.0.0" in header)
+
+
+def test_fields_that_a_later_release_adds_under_the_same_version_are_passed_over() -> None:
+    """Which is how a header, a frame and a source may grow (ADR 0031)."""
+    frame = frame_of(header=header_of(release="0.1.0"))
+    header, *body = msgspec.msgpack.decode(encode_frame(frame))
+    header[4] = [[*source, "more"] for source in header[4]]
+    grown = msgspec.msgpack.encode([[*header, {"more": 1}], *body, ["more"]])
+    assert encode_frame(decode_frame(grown)) == encode_frame(frame)
+
+
+def test_a_frame_of_before_the_release_was_told_is_read() -> None:
+    header, *body = msgspec.msgpack.decode(encode_frame(frame_of(header=header_of(release="0.1.0"))))
+    before = decode_frame(msgspec.msgpack.encode([header[:6], *body]))
+    assert before.header == header_of(release="")
 
 
 @given(st.binary(max_size=300))

@@ -9,13 +9,14 @@ from services.lag_limits import LagLimits
 from services.lag_looks import Away, Logs, Look, look_of, positions, within_window
 from services.lag_metrics import LagMetrics
 from services.lag_report import LagRow, freshness_rows, lag_rows
-from services.settings import TopicSettings
+from services.settings import KafkaSettings, TopicSettings
 from services.telemetry import Telemetry
 
 pytestmark = pytest.mark.unit
 
 TOPICS = TopicSettings(frames_partitions=2)
 EVENTS, FRAMES = TOPICS.events, TOPICS.frames
+KAFKA = KafkaSettings()
 
 
 def slot(applied: int, next_offset: int, read_up_to_ms: int | None = None) -> PartitionState:
@@ -46,9 +47,10 @@ def look(
     at_s: float = 0,
     away: Away | None = None,
     before: Look | None = None,
+    kafka: KafkaSettings = KAFKA,
 ) -> Look:
     slots = list(STATES) if states is None else states
-    return look_of(TOPICS, logs, slots, away or Away(), before=before, at_s=at_s, at_ms=100_000)
+    return look_of(TOPICS, logs, slots, away or Away(), before=before, at_s=at_s, at_ms=100_000, kafka=kafka)
 
 
 def rows(*looks: Look) -> dict[tuple[str, int], LagRow]:
@@ -63,6 +65,12 @@ def test_a_row_says_who_reads_the_partition_and_how_long_the_oldest_record_waits
     assert (found[FRAMES, 0].lag, found[FRAMES, 0].age_seconds, found[FRAMES, 0].owner) == (1, None, NOBODY)
     assert (found[FRAMES, 1].lag, found[FRAMES, 1].age_seconds, found[FRAMES, 1].state) == (0, 0.0, "ok")
     assert found[FRAMES, 0].state == "stopped"
+
+
+def test_the_readers_of_another_deployment_on_the_same_topics_are_not_taken_for_this_ones() -> None:
+    found = rows(look(kafka=KafkaSettings(group_prefix="tidemark-2")))
+    assert found[EVENTS, 0].owner is found[FRAMES, 0].owner is None
+    assert (KAFKA.ingest_group, KAFKA.aggregator_group) == (INGEST_GROUP, AGGREGATOR_GROUP)
 
 
 @pytest.mark.parametrize("state", ["PreparingRebalance", "CompletingRebalance", ""])

@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from services.counters import ApplyRequest, PartitionState, SourcePosition
 from services.identifiers import Epoch, FrameId, FrameOffset
-from services.partition_state import read_state, write_progress, write_state
+from services.keyspace import LAYOUT
+from services.partition_state import UnknownLayout, read_state, write_progress, write_state
+from services.release import running_version
 
 TOPICS = st.text(st.sampled_from("usage.events-_n:s/"), min_size=1, max_size=8)
 POSITIONS = st.builds(
@@ -61,6 +63,26 @@ def test_progress_changes_what_it_names_and_leaves_the_rest(
 
 def test_no_fields_are_no_state() -> None:
     assert read_state({}) is None
+
+
+@given(STATES)
+def test_a_state_says_its_layout_and_one_of_before_that_is_of_the_first(state: PartitionState) -> None:
+    fields = held(write_state(state))
+    assert (fields.pop(b"layout"), fields.pop(b"release")) == (str(LAYOUT).encode(), running_version().encode())
+    assert read_state(fields) == read_state(fields | {b"layout": b"1"}) == state
+
+
+@pytest.mark.parametrize(
+    ("release", "remedy"),
+    [({b"release": b"7.1.0"}, r"install Tidemark 7\.1\.0 or later"), ({}, "install the release that wrote it")],
+)
+def test_a_newer_layout_names_the_release_to_install_whatever_else_the_state_holds(
+    release: dict[bytes, bytes], remedy: str
+) -> None:
+    said = rf"key layout {LAYOUT + 1}, this release \(.+\) reads up to {LAYOUT}: {remedy}; nothing was changed"
+    for fields in ({}, {b"cur": b"another kind"}):
+        with pytest.raises(UnknownLayout, match=said):
+            read_state({b"layout": str(LAYOUT + 1).encode(), **release, **fields})
 
 
 @pytest.mark.parametrize("missing", [b"epoch", b"cur", b"partitions", b"fingerprint"])
