@@ -8,12 +8,13 @@ from typing import Any, Final
 import structlog
 
 from services.clock import now_ms
-from services.counter_codec import CorruptCounter, unpack
+from services.counter_codec import unpack
 from services.counters import CounterStore, PartitionState, ReadRequest, StoreRefused, StoreUnavailable
 from services.identifiers import PartitionId
 from services.keyspace import epoch_prefix, ledger_key, tags
 from services.ledger import ENTRIES, Ledger, Row, Slot, heard_of, sum_up
 from services.ledger_members import ledger_members
+from services.redis_client import STRANGER
 from services.settings import Settings
 from services.stores import open_store, read_states
 from services.windows import HOURS_PER_DAY
@@ -51,8 +52,8 @@ async def read_ledger(
         first_hour, next_hour: half-open; all that are kept by default.
 
     Raises:
-        StoreUnavailable, StoreRefused: as the store does; an epoch that changes meanwhile is unavailable.
-        CorruptCounter: a row is not one.
+        StoreUnavailable, StoreRefused: as the store does; an epoch that changes meanwhile is unavailable, and what is
+            no row is refused.
     """
     first, end = hours_to_read(settings.events.keep_hours, now_ms(), first_hour, next_hour)
     topics = (settings.topics.events, settings.topics.directory)
@@ -75,7 +76,7 @@ async def keep_reading_ledger(settings: Settings, interval_s: float, seen: Calla
         while True:
             try:
                 seen(await read_ledger(settings, store))
-            except (StoreUnavailable, StoreRefused, CorruptCounter) as error:
+            except (StoreUnavailable, StoreRefused) as error:
                 structlog.get_logger().warning("ledger_unknown", error=str(error))
                 seen(None)
             await asyncio.sleep(interval_s)
@@ -119,7 +120,12 @@ async def _slot(
         if read.state is None or read.state.epoch != state.epoch:
             raise StoreUnavailable("a rebuild replaced the counters while the ledger was read: read it again")
         for (topic, number, day), fields in zip(some, read.whole, strict=True):
-            rows |= _rows(topic, number, day, fields)
+            try:
+                rows |= _rows(topic, number, day, fields)
+            except ValueError as error:
+                raise StoreRefused(
+                    f"{ledger_key(prefix, topic, number, day)} in Redis holds what is no row of the ledger: {STRANGER}"
+                ) from error
     # Rows were read after the state: what was closed then is whole in them, and no longer changes.
     return Slot(state=state, rows=rows)
 
