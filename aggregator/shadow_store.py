@@ -132,7 +132,7 @@ class ShadowStore(PacedStore):
         return replace(request, hash_expiry_s=[0 if has else end_s for has in has_end])
 
     def _seen(self, partition: PartitionId, state: PartitionState | None) -> PartitionState:
-        """Take a state in. A read may be answered after the apply that came behind it: what is known never goes back."""
+        """Take a state in; one that was read before the last apply, and comes behind it, sets nothing back."""
         own = self._own(partition, state)
         if own.applied_offset >= self._known.applied_offset:
             self._known = own
