@@ -38,7 +38,22 @@ class Retrying:
         self._log = structlog.get_logger()
 
     async def __call__(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
+        try:
+            answer = await call()
+        except StoreUnavailable as error:
+            answer = await self._again(call, error)
+        self._health.ready(_PART)
+        return answer
+
+    async def _again(self, call: Callable[[], Awaitable[Answer]], error: StoreUnavailable) -> Answer:
+        """Go on after a first call that failed; before one does, what counts the attempts would cost as much again."""
+        failed: StoreUnavailable | None = error
+
         async def attempt() -> Answer:
+            nonlocal failed
+            if failed is not None:
+                first, failed = failed, None
+                raise first
             return await call()
 
         answer: Answer = await AsyncRetrying(
@@ -48,7 +63,6 @@ class Retrying:
             stop=self._stop,
             reraise=True,
         )(attempt)
-        self._health.ready(_PART)
         return answer
 
     def _before_sleep(self, state: RetryCallState) -> None:
