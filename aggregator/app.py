@@ -84,7 +84,7 @@ def build_app(settings: Settings, owner: Owner) -> faust.App:
         begins = await owner.assign(wanted)
         return {wanted[partition]: offset for partition, offset in begins.items()}
 
-    async def joined(joining: Any, *_: object, **__: object) -> None:
+    async def joined(joining: Any, /, *_: Any, signal: Any, **__: Any) -> None:  # noqa: ARG001  (how Faust calls it)
         """Begin with nothing where nothing was assigned: positions are asked for only where something was."""
         if joining.unassigned:
             await owner.assign([])
