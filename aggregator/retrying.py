@@ -27,6 +27,9 @@ _PART: Final = "redis"
 class Retrying:
     """Calls the store again with growing, jittered pauses of at most 2 s, for as long as it is away.
 
+    Of a Redis Cluster a part can be away while the rest answers. Redis is called away as long as any call waits for it:
+    the watchdog would else end a worker for a partition whose slot takes long to move.
+
     Args:
         limit_s: after so long it raises `StoreUnavailable`; None: never.
     """
@@ -35,6 +38,7 @@ class Retrying:
         self._telemetry = telemetry
         self._health = health
         self._stop = stop_never if limit_s is None else stop_after_delay(limit_s)
+        self._waiting: set[object] = set()
         self._log = structlog.get_logger()
 
     async def __call__(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -42,7 +46,8 @@ class Retrying:
             answer = await call()
         except StoreUnavailable as error:
             answer = await self._again(call, error)
-        self._health.ready(_PART)
+        if not self._waiting:
+            self._health.ready(_PART)
         return answer
 
     async def _again(self, call: Callable[[], Awaitable[Answer]], error: StoreUnavailable) -> Answer:
@@ -56,16 +61,21 @@ class Retrying:
                 raise first
             return await call()
 
-        answer: Answer = await AsyncRetrying(
-            retry=retry_if_exception_type(StoreUnavailable),
-            wait=wait_random_exponential(multiplier=0.05, max=MAX_PAUSE_S),
-            before_sleep=self._before_sleep,
-            stop=self._stop,
-            reraise=True,
-        )(attempt)
+        mine = object()
+        try:
+            answer: Answer = await AsyncRetrying(
+                retry=retry_if_exception_type(StoreUnavailable),
+                wait=wait_random_exponential(multiplier=0.05, max=MAX_PAUSE_S),
+                before_sleep=lambda state: self._before_sleep(state, mine),
+                stop=self._stop,
+                reraise=True,
+            )(attempt)
+        finally:
+            self._waiting.discard(mine)
         return answer
 
-    def _before_sleep(self, state: RetryCallState) -> None:
+    def _before_sleep(self, state: RetryCallState, call: object) -> None:
+        self._waiting.add(call)
         self._telemetry.count("tidemark_store_retries_total")
         error = state.outcome.exception() if state.outcome else None
         self._health.not_ready(_PART, str(error))
