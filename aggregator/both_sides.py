@@ -13,6 +13,7 @@ from aggregator.comparing import WINDOW_OF, Fields, read_key, sound_fields
 from aggregator.shadow import Shadow
 from aggregator.shadow_run import ShadowRun
 from aggregator.shadow_store import taken_over
+from aggregator.strangers import Strangers
 from services.clock import now_ms
 from services.counters import PartitionState, ReadRequest
 from services.keyspace import COUNT_FIELD, epoch_prefix, shadow_key
@@ -56,12 +57,15 @@ class BothSides:
         self.live_prefix = epoch_prefix(tag, shadow.live_epoch)
         self.log_prefix = epoch_prefix(tag, shadow.epoch)
         self._shadow_state = shadow_key(tag)
+        self.strangers = Strangers(shadow.partition)
 
     async def names(self) -> set[str]:
-        """Return what there is on any side."""
+        """Return what there is on any side, but for strangers."""
         prefixes = {self.shadow.live_epoch: self.live_prefix, self.shadow.epoch: self.log_prefix}
         keys = await self.run.keys.of(self.shadow.partition)
-        return {key.removeprefix(prefix) for epoch, prefix in prefixes.items() for key in keys.get(epoch, ())}
+        return self.strangers.known_names(
+            key.removeprefix(prefix) for epoch, prefix in prefixes.items() for key in keys.get(epoch, ())
+        )
 
     async def read(self, names: Sequence[str]) -> AsyncIterator[tuple[str, Pair]]:
         """Yield each hash with what can be compared of it, some of them in one step."""
@@ -98,7 +102,10 @@ class BothSides:
             if log is None or log.applied_offset != live.applied_offset:
                 raise taken_over(at)
         pairs = [
-            (sound_fields(name, mine, self._sound_ms), sound_fields(name, theirs, self._sound_ms))
+            (
+                sound_fields(name, self.strangers.known_fields(name, mine), self._sound_ms),
+                sound_fields(name, theirs, self._sound_ms),
+            )
             for name, mine, theirs in zip(names, lives, logs, strict=True)
         ]
         return pairs, (live, log)
@@ -133,7 +140,7 @@ class BothSides:
             some = late[start : start + READ_FIELDS]
             values = await self._live_fields([(self.live_prefix + name, field) for field in some])
             live |= {field: value for field, value in zip(some, values, strict=True) if value is not None}
-        return live, log
+        return self.strangers.known_fields(name, live), log
 
     async def _in_slices(self, key: str) -> dict[bytes, bytes]:
         run = self.run

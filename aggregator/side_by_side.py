@@ -58,6 +58,7 @@ class SideBySide:
             self._found.unverified.append(self._both.shadow.what_is_unsound())
         await compare_ids(self._both, of_kind["x"], self._found)
         await self._compare_state()
+        self._note(self._both.strangers.differences(), 0)
 
     async def _compare_state(self) -> None:
         _, (live, log) = await self._both.pairs([])
