@@ -142,7 +142,7 @@ async def _shut_out(app: Any) -> None:
     while True:
         await asyncio.sleep(LOOK_INTERVAL_S)
         if (error := app.consumer.why_no_member()) is not None:
-            with translated(f"joining the group {GROUP}"):
+            with translated(f"joining the group {app.conf.id}"):
                 raise error
 
 

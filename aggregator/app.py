@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import faust
 from faust.streams import Stream
@@ -18,14 +18,12 @@ from yarl import URL
 
 from aggregator.faust_transport import PositioningTransport
 from aggregator.owner import Owner
-from services.group_members import AGGREGATOR_GROUP
 from services.identifiers import FrameOffset, PartitionId
 from services.kafka import client_name, ssl_context
 from services.kafka_connection import notice_hang_ups
 from services.settings import KafkaSettings, Settings, WrongSettings, write_duration
 from services.trace_context import Headers, read_traces
 
-GROUP = AGGREGATOR_GROUP
 """Of a deployment whose `kafka.group_prefix` is the default."""
 
 
@@ -68,7 +66,8 @@ def build_app(settings: Settings, owner: Owner) -> faust.App:
         stream_wait_empty=False,
         stream_buffer_maxsize=32,
         agent_supervisor="mode.CrashingSupervisor",
-        broker_commit_interval=1.0,
+        # For lag displays of Kafka's own alone: `cur` in Redis is what counts.
+        broker_commit_interval=3.0,
         broker_session_timeout=settings.aggregator.session_timeout,
         broker_heartbeat_interval=min(3.0, settings.aggregator.session_timeout / 3),
         broker_rebalance_timeout=25.0,
@@ -84,6 +83,12 @@ def build_app(settings: Settings, owner: Owner) -> faust.App:
         begins = await owner.assign(wanted)
         return {wanted[partition]: offset for partition, offset in begins.items()}
 
+    async def joined(joining: Any, /, *_: Any, signal: Any, **__: Any) -> None:  # noqa: ARG001  (how Faust calls it)
+        """Begin with nothing where nothing was assigned: positions are asked for only where something was."""
+        if joining.unassigned:
+            await owner.assign([])
+
+    app.on_rebalance_complete.connect(joined)
     app.transport = PositioningTransport(brokers, app, positions=positions, loop=app.loop)
     frames = app.topic(settings.topics.frames, value_serializer="raw", key_serializer="raw")
 

@@ -40,7 +40,16 @@ class _Period:
     async def carry(self, names: Sequence[str]) -> None:
         run, shadow = self._run, self._both.shadow
         members = await run.call(lambda: run.shadows.members([self._both.live_prefix + name for name in names]))
-        ids: Column = np.array(sorted({int(each) for of_set in members for each in of_set}), dtype=np.int64)
+        ids: Column = np.array(
+            sorted(
+                {
+                    each
+                    for name, of_set in zip(names, members, strict=True)
+                    for each in self._both.strangers.known_members(name, of_set)
+                }
+            ),
+            dtype=np.int64,
+        )
         # Identities are only ever added: once the shadow is where the live ones are now, it lacks old ones alone.
         await shadow.follow(await run.state(shadow.partition))
         key = ids_key(self._both.log_prefix, self._period)

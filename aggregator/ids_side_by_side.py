@@ -70,12 +70,13 @@ async def _look_up(both: BothSides, period: int, names: Sequence[str], found: Ve
     run, shadow = both.run, both.shadow
     prefix, other = (both.live_prefix, both.log_prefix) if of_live else (both.log_prefix, both.live_prefix)
     members = await run.call(lambda: run.shadows.members([prefix + name for name in names]))
-    ids: Column = np.array([int(member) for of_set in members for member in of_set], dtype=np.int64)
+    known = [both.strangers.known_members(name, of_set) for name, of_set in zip(names, members, strict=True)]
+    ids: Column = np.array([member for of_set in known for member in of_set], dtype=np.int64)
     if of_live:
         # Identities are only ever added: once the shadow is where the live ones are now, it has all of these.
         await shadow.follow(await run.state(shadow.partition))
     store = shadow.store if of_live else run.live
-    sought = Sought(ids, other, period, await _generations(both, store, ids_key(other, period)))
+    sought = Sought(ids, other, period, await _generations(both, store, ids_key("", period), other))
     answers: Sequence[int] = ()
     if sought.groups:
         read = await run.retrying(lambda: store.read(shadow.partition, ReadRequest(members=sought.groups)))
@@ -98,9 +99,9 @@ async def _look_up(both: BothSides, period: int, names: Sequence[str], found: Ve
     )
 
 
-async def _generations(both: BothSides, store: PacedStore, key: str) -> tuple[Generation, ...]:
-    read = await both.run.retrying(lambda: store.read(both.shadow.partition, ReadRequest(whole=[key])))
-    return read_period(read.whole[0])
+async def _generations(both: BothSides, store: PacedStore, name: str, prefix: str) -> tuple[Generation, ...]:
+    read = await both.run.retrying(lambda: store.read(both.shadow.partition, ReadRequest(whole=[prefix + name])))
+    return read_period(both.strangers.known_fields(name, read.whole[0]))
 
 
 def _span(period: int) -> str:

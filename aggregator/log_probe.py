@@ -70,7 +70,8 @@ class LogProbe:
             except TimeoutError as error:
                 raise KafkaUnavailable("reading a frame again: no answer") from error
             finally:
-                self._consumer.unsubscribe()
+                # Not `unsubscribe`: the client would ask for the topic's leaders anew, for each frame that is read.
+                self._consumer.pause(at)
         return record if record.offset == offset else None
 
     async def holds(self, partition: PartitionId, offset: FrameOffset, frame_id: FrameId) -> bool:

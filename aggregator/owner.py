@@ -88,6 +88,8 @@ class Owner:
     async def assign(self, partitions: Iterable[PartitionId]) -> dict[PartitionId, FrameOffset]:
         """Give up what was owned, take over these partitions, and return where to read each from.
 
+        Ready is a worker that has joined the group and begun what it was assigned, be it nothing.
+
         Raises:
             Refused: a partition cannot go on; also set as `failed`.
         """
@@ -97,6 +99,8 @@ class Owner:
                 return await self._assign(sorted(partitions))
 
     async def _assign(self, wanted: Sequence[PartitionId]) -> dict[PartitionId, FrameOffset]:
+        if wanted:
+            self._health.not_ready("assignment", f"{len(wanted)} partitions are being taken over")
         try:
             await self.release()
             self._check_count(wanted)

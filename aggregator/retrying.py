@@ -42,7 +42,23 @@ class Retrying:
         self._log = structlog.get_logger()
 
     async def __call__(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
+        try:
+            answer = await call()
+        except StoreUnavailable as error:
+            answer = await self._again(call, error)
+        if not self._waiting:
+            self._health.ready(_PART)
+        return answer
+
+    async def _again(self, call: Callable[[], Awaitable[Answer]], error: StoreUnavailable) -> Answer:
+        """Go on after a first call that failed; before one does, what counts the attempts would cost as much again."""
+        failed: StoreUnavailable | None = error
+
         async def attempt() -> Answer:
+            nonlocal failed
+            if failed is not None:
+                first, failed = failed, None
+                raise first
             return await call()
 
         mine = object()
@@ -56,8 +72,6 @@ class Retrying:
             )(attempt)
         finally:
             self._waiting.discard(mine)
-        if not self._waiting:
-            self._health.ready(_PART)
         return answer
 
     def _before_sleep(self, state: RetryCallState, call: object) -> None:

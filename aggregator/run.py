@@ -14,6 +14,20 @@ from services.windows import HOUR_MS, day_of, month_of_day
 
 Source = tuple[str, int]
 
+_COLUMNS = (
+    "organization",
+    "user",
+    "team",
+    "product",
+    "hour",
+    "time_ms",
+    "identity",
+    "broker_ms",
+    "broker_hour",
+    "source",
+)
+"""Of a run, one number an event."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerRow:
@@ -113,15 +127,12 @@ def join(
         source_partitions: topic -> how many partitions it had before the run. A count only grows: a worker that has
             not heard of a new partition yet must not make asOf known without it.
     """
+    if not any(map(_holds_records, frames)):
+        return _moved_on(first, frames, positions, source_partitions)
     strings: dict[str, int] = {}
     sources: dict[Source, int] = {}
     now = dict(positions)
     pieces = [_piece(frame, strings, sources, now) for frame in frames]
-    grown: dict[str, int] = {}
-    for frame in frames:
-        for topic, count in frame.header.source_partitions.items():
-            if count > grown.get(topic, source_partitions.get(topic, 0)):
-                grown[topic] = count
     ledger = [row for piece in pieces for row in piece.ledger]
     column = {name: np.concatenate([piece.columns[name] for piece in pieces]) for name in pieces[0].columns}
     return Run(
@@ -142,12 +153,66 @@ def join(
         redelivered=column["redelivered"].astype(np.bool_),
         counters=np.stack([column[name] for name in COUNTER_COLUMNS], axis=1),
         sources=list(sources),
-        positions={source: position for source, position in now.items() if positions.get(source) != position},
-        source_partitions=grown,
+        positions=_moved(now, positions),
+        source_partitions=_grown(frames, source_partitions),
         months={month: frame.frame_id for frame in frames for month in _months(frame.events["time_ms"])},
         ledger=ledger,
         directory=[each for piece in pieces for each in piece.directory],
     )
+
+
+def _holds_records(frame: Frame) -> bool:
+    return bool(frame.event_count or frame.directory or frame.header.received or len(frame.rejected["offset"]))
+
+
+def _moved_on(
+    first: FrameOffset,
+    frames: Sequence[Frame],
+    positions: Mapping[Source, SourcePosition],
+    source_partitions: Mapping[str, int],
+) -> Run:
+    """Return a run of frames without records, which are all that comes while nothing is published."""
+    now = dict(positions)
+    for frame in frames:
+        _move_on(frame, now)
+    nothing = dict.fromkeys(_COLUMNS, np.zeros(0, dtype=np.int64))
+    return Run(
+        first=first,
+        last=FrameOffset(first + len(frames) - 1),
+        frames=frames,
+        strings=(),
+        **nothing,
+        redelivered=np.zeros(0, dtype=np.bool_),
+        counters=np.zeros((0, len(COUNTER_COLUMNS)), dtype=np.int64),
+        sources=(),
+        positions=_moved(now, positions),
+        source_partitions=_grown(frames, source_partitions),
+        months={},
+        ledger=(),
+        directory=(),
+    )
+
+
+def _grown(frames: Sequence[Frame], source_partitions: Mapping[str, int]) -> Mapping[str, int]:
+    """Return how many partitions the topics have of which frames know more than was known."""
+    grown: dict[str, int] = {}
+    for frame in frames:
+        for topic, count in frame.header.source_partitions.items():
+            if count > grown.get(topic, source_partitions.get(topic, 0)):
+                grown[topic] = count
+    return grown
+
+
+def _moved(
+    now: Mapping[Source, SourcePosition], before: Mapping[Source, SourcePosition]
+) -> Mapping[Source, SourcePosition]:
+    return {source: position for source, position in now.items() if before.get(source) != position}
+
+
+def _move_on(frame: Frame, now: dict[Source, SourcePosition]) -> None:
+    for source in frame.header.sources:
+        key = (source.topic, source.partition)
+        now[key] = _further(now.get(key), source.next_offset, source.read_up_to_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +247,7 @@ def _piece(
         )
         for row in frame.directory
     ]
-    for source in frame.header.sources:
-        key = (source.topic, source.partition)
-        now[key] = _further(now.get(key), source.next_offset, source.read_up_to_ms)
+    _move_on(frame, now)
     return _Piece(columns, ledger, directory)
 
 

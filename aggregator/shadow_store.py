@@ -70,6 +70,8 @@ class ShadowStore(PacedStore):
         self._known = begun
         self._leased = leased
         self._written: set[str] = set()
+        # Of an apply without an answer: whether these were written, and so have an end, is not known.
+        self._endless: set[str] = set()
 
     @property
     def written(self) -> Iterable[str]:
@@ -81,8 +83,7 @@ class ShadowStore(PacedStore):
         self._written.update(keys)
 
     async def state(self, partition: PartitionId) -> PartitionState | None:
-        self._known = self._own(partition, await super().state(partition))
-        return self._known
+        return self._seen(partition, await super().state(partition))
 
     async def read(self, partition: PartitionId, request: ReadRequest) -> ReadResult:
         asked = ReadRequest(
@@ -94,7 +95,7 @@ class ShadowStore(PacedStore):
             read = ReadResult(state=self._known, fields=(), members=(), whole=())
         else:
             read = await super().read(partition, asked)
-            self._known = self._own(partition, read.state)
+            self._seen(partition, read.state)
         whole = iter(read.whole)
         return ReadResult(
             state=read.state,
@@ -105,9 +106,12 @@ class ShadowStore(PacedStore):
 
     async def apply(self, partition: PartitionId, request: ApplyRequest) -> ApplyOutcome:
         ended = self._with_ends(request) if self._leased else request
+        hashes = {str(group[0]) for group in request.hashes} if self._leased else set()
+        self._endless |= hashes - self._written
         for groups in (request.hashes, request.sets, request.living_sets, request.living_hashes):
             self.wrote(str(group[0]) for group in groups)
         outcome = await super().apply(partition, ended)
+        self._endless -= hashes
         if outcome == Applied():
             self._known = request.state_after(self._known)
         return outcome
@@ -124,7 +128,15 @@ class ShadowStore(PacedStore):
 
     def _with_ends(self, request: ApplyRequest) -> ApplyRequest:
         end_s = now_ms() // 1000 + LEASE_S
-        return replace(request, hash_expiry_s=[0 if group[0] in self._written else end_s for group in request.hashes])
+        has_end = [group[0] in self._written and group[0] not in self._endless for group in request.hashes]
+        return replace(request, hash_expiry_s=[0 if has else end_s for has in has_end])
+
+    def _seen(self, partition: PartitionId, state: PartitionState | None) -> PartitionState:
+        """Take a state in; one that was read before the last apply, and comes behind it, sets nothing back."""
+        own = self._own(partition, state)
+        if own.applied_offset >= self._known.applied_offset:
+            self._known = own
+        return own
 
     def _own(self, partition: PartitionId, state: PartitionState | None) -> PartitionState:
         if state is None or state.epoch != self._known.epoch:

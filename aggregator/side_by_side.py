@@ -1,7 +1,7 @@
 """Compares all of one partition with what its log says, and tells what could not be compared."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final
 
@@ -37,6 +37,7 @@ class SideBySide:
         self._both = both
         self._found = found
         self._at = both.shadow.partition
+        self._large: set[str] = set()
 
     async def compare(self) -> None:
         """Compare everything that is there now."""
@@ -47,6 +48,7 @@ class SideBySide:
             await self._compare_each(of_kind[kind], self._counters)
         await self._compare_each(of_kind["l"], self._ledger)
         bitmaps = [name for kind in _ACTIVE for name in of_kind[kind]]
+        self._large = await self._both.large_indexes({*of_kind["i"], *map(index_of, bitmaps)})
         if self._both.shadow.sound_ms is None:
             for kind in ("r", "rv"):
                 await self._compare_each(of_kind[kind], self._records)
@@ -56,6 +58,7 @@ class SideBySide:
             self._found.unverified.append(self._both.shadow.what_is_unsound())
         await compare_ids(self._both, of_kind["x"], self._found)
         await self._compare_state()
+        self._note(self._both.strangers.differences(), 0)
 
     async def _compare_state(self) -> None:
         _, (live, log) = await self._both.pairs([])
@@ -78,19 +81,31 @@ class SideBySide:
             self._note([], len(live.keys() | log.keys()))
             if live != log:
                 doubtful.add(name)
-        async for name, pair in self._both.read(index_names):
+        async for name, pair in self._indexes(index_names):
             scope = scope_of(name.removeprefix("i:"))
             self._note(index_differences(self._at, scope, *pair), len(pair[0].keys() | pair[1].keys()))
             if pair[0] != pair[1]:
                 unlike.add(name)
         await self._compare_by_name([name for name in bitmap_names if name in doubtful or index_of(name) in unlike])
 
+    async def _indexes(self, names: Sequence[str]) -> AsyncIterator[tuple[str, Pair]]:
+        async for each in self._both.read([name for name in names if name not in self._large]):
+            yield each
+        for name in names:
+            if name in self._large:
+                yield name, await self._both.index(name)
+
     async def _compare_by_name(self, bitmap_names: Sequence[str]) -> None:
         for index, names in groupby(sorted(bitmap_names, key=index_of), key=index_of):
             of_index = list(names)
             for start in range(0, len(of_index), _BY_NAME):
                 batch = list(filter(self._both.is_kept, of_index[start : start + _BY_NAME]))
-                (of_users, *pairs), _ = await self._both.pairs([index, *batch])
+                if index in self._large:
+                    # Behind the bitmaps: then it has whoever stands in them.
+                    pairs, _ = await self._both.pairs(batch)
+                    of_users = await self._both.index(index)
+                else:
+                    (of_users, *pairs), _ = await self._both.pairs([index, *batch])
                 indexes = indexes_of(*of_users)
                 for name, pair in zip(batch, pairs, strict=True):
                     cells = 0 if self._both.shadow.sound_ms is None else len(pair[0].keys() | pair[1].keys())

@@ -24,6 +24,7 @@ from services.frames import (
     FrameSource,
     ReceivedRun,
     encode_frame,
+    no_rows,
 )
 from services.identifiers import PartitionId
 from services.release import running_version
@@ -31,6 +32,7 @@ from services.windows import HOUR_MS
 
 _POINTING: Final = ("organization", "user")
 _POINTING_PLUS_ONE: Final = ("team", *SPLIT_COLUMNS)
+_NO_ROWS: Final = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +80,10 @@ class Packer:
             for number, source in enumerate(poll.sources)
             if home_of(source.partition, self._limits.partitions) == partition
         ]
-        rejected = np.flatnonzero(np.isin(poll.rejected["source"], at_home))
-        directory = np.flatnonzero(poll.directory_partitions == partition)
+        rejected = (
+            np.flatnonzero(np.isin(poll.rejected["source"], at_home)) if len(poll.rejected["source"]) else _NO_ROWS
+        )
+        directory = np.flatnonzero(poll.directory_partitions == partition) if poll.directory else _NO_ROWS
         share = _Share(poll, events, rejected, directory)
         ranges = [(0, share.size)]
         first = share.begin()
@@ -202,6 +206,8 @@ def _received(source: Source, number: int, cover: tuple[Sequence[int], Sequence[
 
 def _localized(poll: Poll, events: Column, rejected: Column) -> tuple[list[str], dict[str, Column], dict[str, Column]]:
     """Return a string table of what the rows point to, and the rows' columns pointing into it."""
+    if not (len(events) or len(rejected)):
+        return [], no_rows(EVENT_COLUMNS), no_rows(REJECTED_COLUMNS)
     event_columns = {name: poll.events[name][events] for name in EVENT_COLUMNS}
     rejected_columns = {name: poll.rejected[name][rejected] for name in REJECTED_COLUMNS}
     wanted = [event_columns[name] for name in _POINTING]

@@ -8,7 +8,6 @@ worker with nothing committed after it: the records are read again, and the dedu
 import asyncio
 import secrets
 from collections.abc import Mapping
-from typing import Final
 
 import numpy as np
 import structlog
@@ -26,7 +25,6 @@ from ingest.verdicts import AdmissionRules
 from services.clock import monotonic_s, now_ms
 from services.crash_points import CrashPoints
 from services.frames import Column
-from services.group_members import INGEST_GROUP
 from services.health import HealthServer
 from services.identifiers import PartitionId
 from services.identity import fingerprint, identity_hasher
@@ -36,7 +34,6 @@ from services.settings import Settings
 from services.stuck import Work
 from services.telemetry import Telemetry
 
-GROUP: Final = INGEST_GROUP
 """Of a deployment whose `kafka.group_prefix` is the default."""
 
 

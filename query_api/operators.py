@@ -70,9 +70,13 @@ def _lag_handler(watch: LagWatch) -> OpsHandler:
 
 
 def _ledger_handler(settings: Settings) -> OpsHandler:
+    reading = asyncio.Lock()
+
     async def ledger(parameters: Mapping[str, str]) -> Any:
         only(parameters)
-        return await ledger_answer(settings)
+        # One after the other: each reads all that is kept.
+        async with reading:
+            return await ledger_answer(settings)
 
     return ledger
 

@@ -65,7 +65,7 @@ class ApiReader:
         )
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
-                return read_answer(json.load(answer))
+                return read_answer(json.load(answer), hours)
         except urllib.error.HTTPError as error:
             error.close()
             raise ApiAway(f"the query API answered {error.code} for {self._organization}") from error
@@ -82,8 +82,8 @@ class ApiReader:
         return issue_token(claims, self._key, issued_s=now_ms() // 1000, lifetime_s=TOKEN_LIFETIME_S)
 
 
-def read_answer(answer: dict[str, Any]) -> Reading:
-    """Return what a usage answer by the hour says.
+def read_answer(answer: dict[str, Any], hours: range) -> Reading:
+    """Return what a usage answer by the hour says; nothing is counted in an hour that was asked for and is not in it.
 
     Raises:
         ValueError, LookupError, TypeError: it is none.
@@ -91,7 +91,8 @@ def read_answer(answer: dict[str, Any]) -> Reading:
     as_of, blocks = answer["asOf"], answer["usage"]["data"]
     return Reading(
         as_of_ms=None if as_of is None else read_time_ms(as_of),
-        hours={hour_of(read_time_ms(block["from"])): _served(block) for block in _checked(blocks)},
+        hours={hour: {} for hour in hours}
+        | {hour_of(read_time_ms(block["from"])): _served(block) for block in _checked(blocks)},
     )
 
 

@@ -1,5 +1,6 @@
 """Reads the dead-letter topic up to its end, as it was at the call."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any, Final
 from services import topics
 from services.dead_letters import DeadLetterOrigin, original_headers, read_dead_letter_headers
 from services.kafka import make_consumer, translated
+from services.log_reader import BREATH
 from services.replays import Descent, LetterId, ReplayNote, Replays, is_note, read_descent, read_note
 from services.settings import Settings
 
@@ -113,7 +115,9 @@ async def read_log(
         total = await _left(consumer, ends)
         while await _left(consumer, ends):
             with translated(f"reading {topic}"):
-                records = await consumer.getmany(timeout_ms=_POLL_MS)
+                records = await consumer.getmany(timeout_ms=_POLL_MS, max_records=BREATH)
+            # Records that were fetched already are given without a pause.
+            await asyncio.sleep(0)
             for batch in records.values():
                 read += len(batch)
                 for record in batch:

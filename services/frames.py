@@ -333,6 +333,8 @@ def _unpack_all(
 ) -> dict[str, Column]:
     if not 0 <= rows <= ROWS_MAX:
         raise ValueError(f"{rows} rows")
+    if not rows and len(columns) == len(names) and not any(column.width for column in columns):
+        return no_rows(names)
     unpacked = {name: _unpack(column, rows) for name, column in zip(names, columns, strict=True)}
     for name, values in unpacked.items():
         if rows and name in _POINTS_INTO:

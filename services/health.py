@@ -6,9 +6,10 @@ ready, never unhealthy (restarting it would not bring the dependency back).
 
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,6 +23,10 @@ from services.stuck import Look, Work
 from services.telemetry import Telemetry
 
 BEAT_INTERVAL_S: Final = 1.0
+LOOK_FOR_STOP_S: Final = 10.0
+"""An idle process is not to wake up for nothing; a stop knocks at the door."""
+
+KNOCK_INTERVAL_S: Final = 0.05
 SILENT_AFTER_S: Final = 5.0
 """A dependency that has not answered for so long is away: above what Kafka takes for an ordinary change of leaders."""
 
@@ -81,7 +86,9 @@ class HealthServer:
             Refused: the address cannot be had.
         """
         self._server = self._listen()
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="health", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(LOOK_FOR_STOP_S,), name="health", daemon=True
+        )
         self._thread.start()
         if self._address_file is not None:
             _write_whole(self._address_file, self.address + "\n")
@@ -100,7 +107,12 @@ class HealthServer:
         """Stop listening and take the address file away; a second call does nothing."""
         if self._server is None or self._thread is None:
             return
-        self._server.shutdown()
+        stopping = threading.Thread(target=self._server.shutdown, name="health-stop", daemon=True)
+        stopping.start()
+        while stopping.is_alive():
+            # What it waits for is a request: without one it would look for the stop once in a while.
+            _knock(self._server)
+            stopping.join(KNOCK_INTERVAL_S)
         self._server.server_close()
         self._thread.join()
         self._server = self._thread = None
@@ -208,6 +220,13 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: a prober that hangs up early is no event."""
+
+
+def _knock(server: ThreadingHTTPServer) -> None:
+    host, port = server.server_address[:2]
+    with suppress(OSError), socket.socket(server.address_family, socket.SOCK_STREAM) as door:
+        door.settimeout(1.0)
+        door.connect((host, port))  # of 0.0.0.0 too, which here means this machine
 
 
 def _handler(health: HealthServer) -> type[BaseHTTPRequestHandler]:

@@ -110,14 +110,40 @@ class Ledger:
 
 def sum_up(slots: Sequence[Slot], topics: Iterable[str], first_hour: int, next_hour: int) -> Ledger:
     """Return the ledger that the slots make together; rows outside the hours are left out."""
-    sources = {topic: count for topic in topics if (count := heard_of(slots, topic))}
-    moments = {topic: _as_of(slots, topic) for topic in sources}
-    sums: dict[Row, list[int]] = {}
+    sums: dict[Row, Sequence[int]] = {}
     for slot in slots:
-        for row, numbers in slot.rows.items():
-            if row[0] in sources and first_hour <= row[2] < next_hour:
-                sums[row] = [a + b for a, b in zip(sums.get(row, [0] * len(ENTRIES)), numbers, strict=True)]
-    hours = [_hour(row, numbers, moments[row[0]]) for row, numbers in sorted(sums.items())]
+        add_to(sums, slot.rows)
+    return ledger_of([slot.state for slot in slots], [sums], topics, first_hour, next_hour)
+
+
+def add_to(sums: dict[Row, Sequence[int]], rows: Mapping[Row, Sequence[int]]) -> None:
+    """Add one slot's rows to those of others."""
+    for row, numbers in rows.items():
+        held = sums.get(row)
+        sums[row] = numbers if held is None else [a + b for a, b in zip(held, numbers, strict=True)]
+
+
+def ledger_of(
+    states: Sequence[PartitionState | None],
+    sums: Iterable[Mapping[Row, Sequence[int]]],
+    topics: Iterable[str],
+    first_hour: int,
+    next_hour: int,
+) -> Ledger:
+    """Return the ledger of rows that are summed over all slots, each row once.
+
+    Args:
+        states: of the slots, as they were before the rows were read; for rows of closed hours, then or later.
+    """
+    sources = {topic: count for topic in topics if (count := heard_of(states, topic))}
+    moments = {topic: as_of(states, topic) for topic in sources}
+    rows = [
+        (row, numbers)
+        for some in sums
+        for row, numbers in some.items()
+        if row[0] in sources and first_hour <= row[2] < next_hour
+    ]
+    hours = [_hour(row, numbers, moments[row[0]]) for row, numbers in sorted(rows)]
     return Ledger(first_hour=first_hour, next_hour=next_hour, sources=sources, as_of_ms=moments, hours=hours)
 
 
@@ -126,17 +152,17 @@ def unexplained(closed: Iterable[LedgerHour]) -> int:
     return sum(abs(each.remainder or 0) for each in closed)
 
 
-def heard_of(slots: Iterable[Slot], topic: str) -> int:
+def heard_of(states: Iterable[PartitionState | None], topic: str) -> int:
     """Return how many partitions of a topic the slots have heard of."""
-    return max((slot.state.source_partitions.get(topic, 0) for slot in slots if slot.state is not None), default=0)
+    return max((state.source_partitions.get(topic, 0) for state in states if state is not None), default=0)
 
 
-def _as_of(slots: Sequence[Slot], topic: str) -> int | None:
+def as_of(states: Sequence[PartitionState | None], topic: str) -> int | None:
     """Return the smallest `asOf` of all slots: any of them may own a record of the topic."""
-    count = heard_of(slots, topic)
-    moments = [as_of_ms(slot.state, topic) for slot in slots if _has_heard_of_all(slot.state, topic, count)]
+    count = heard_of(states, topic)
+    moments = [as_of_ms(state, topic) for state in states if _has_heard_of_all(state, topic, count)]
     known = [moment for moment in moments if moment is not None]
-    return min(known) if known and len(known) == len(slots) else None
+    return min(known) if known and len(known) == len(states) else None
 
 
 def _has_heard_of_all(state: PartitionState | None, topic: str, count: int) -> bool:
@@ -144,11 +170,11 @@ def _has_heard_of_all(state: PartitionState | None, topic: str, count: int) -> b
     return state is not None and state.source_partitions.get(topic, 0) >= count
 
 
-def _hour(row: Row, numbers: Sequence[int], as_of: int | None) -> LedgerHour:
+def _hour(row: Row, numbers: Sequence[int], moment: int | None) -> LedgerHour:
     topic, partition, hour = row
     state = HourState.UNKNOWN
-    if as_of is not None:
-        state = HourState.CLOSED if (hour + 1) * HOUR_MS <= as_of else HourState.OPEN
+    if moment is not None:
+        state = HourState.CLOSED if (hour + 1) * HOUR_MS <= moment else HourState.OPEN
     return LedgerHour(
         topic=topic, partition=partition, hour=hour, state=state, **dict(zip(ENTRIES, numbers, strict=True))
     )

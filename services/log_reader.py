@@ -24,7 +24,7 @@ WAIT_MS: Final = 20
 """How long a broker holds an empty answer back: a reader that goes on to another span waits for the last answer."""
 
 BREATH: Final = 100
-"""Records after which others may run: the API answers requests beside a trace."""
+"""Records that are made of what was fetched, and looked at, before others may run: the API answers requests beside."""
 
 ONE_BATCH: Final = 1
 """Bytes to ask for where one record is wanted: a broker answers with one whole batch all the same."""
@@ -104,18 +104,18 @@ class LogReader:
             if until_s is not None and monotonic_s() >= until_s:
                 return
             with translated("reading beside the stream"):
-                batches = await self._consumer.getmany(timeout_ms=POLL_MS)
+                batches = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=BREATH)
             if batches:
                 heard_s = monotonic_s()
             elif monotonic_s() - heard_s > self._silence_s:
                 topics = ", ".join(sorted({at.topic for at in ends}))
                 raise KafkaUnavailable(f"reading {topics}: nothing came for {self._silence_s:g} s")
             for at, batch in batches.items():
-                for number, record in enumerate(batch, 1):
+                for record in batch:
                     if record.offset < ends[at]:
                         yield record
-                    if number % BREATH == 0:
-                        await asyncio.sleep(0)
+            # Records that were fetched already are given without a pause.
+            await asyncio.sleep(0)
 
     async def _before(self, ends: Mapping[TopicPartition, int]) -> bool:
         """Return whether something is still to be read; what is read to its end is fetched no further."""

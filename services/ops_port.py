@@ -73,7 +73,8 @@ class OpsPort:
         try:
             await self._admit(_bearer_token(authorization))
             answer = await self._handler(path)(_parameters(query))
-            return HTTPStatus.OK, "application/json", msgspec.json.encode(answer)
+            # In a thread: others wait for the event loop, and a long answer takes a while to write.
+            return HTTPStatus.OK, "application/json", await asyncio.to_thread(msgspec.json.encode, answer)
         except OpsRefused as refusal:
             return _error(refusal.status, str(refusal))
         except (KafkaUnavailable, KafkaRefused, StoreUnavailable, StoreRefused, Refused) as error:

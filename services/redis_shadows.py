@@ -25,6 +25,7 @@ UNLINKED_AT_ONCE: Final = 4_000
 """Keys in one call, which takes Redis some 6 ms; the memory of large ones is given back beside."""
 
 ENDED_AT_ONCE: Final = 1_000
+_FIELDS_COUNT: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +123,12 @@ class RedisShadows:
         tag = "*" if partition is None else self._tags[partition]
         with translated():
             return await scan_page(self._client, cursor, f"{PREFIX}{{{tag}}}:e*")
+
+    async def page_of_hash(self, key: str, cursor: int) -> tuple[int, dict[bytes, bytes]]:
+        """Return where to go on, 0 at the end, and some fields of a hash; the first page is of cursor 0."""
+        with translated():
+            cursor, fields = await self._client.hscan(key, cursor, count=_FIELDS_COUNT)
+        return cursor, cast(dict[bytes, bytes], fields)
 
     async def unlink(self, partition: PartitionId, epoch: Epoch, keys: Sequence[str]) -> int | None:
         """Take away up to `UNLINKED_AT_ONCE` keys of an epoch, and return how many there were.

@@ -35,5 +35,5 @@ async def trace_answer(
         async with asyncio.timeout(LIMIT_S + MARGIN_S):
             trace, reach = await trace_event(settings, event, since_ms=since_ms, limit_s=LIMIT_S)
     except TimeoutError as error:
-        raise KafkaUnavailable(f"no answer within {LIMIT_S + MARGIN_S:g} s") from error
+        raise KafkaUnavailable(f"Kafka or Redis gave no answer within {LIMIT_S + MARGIN_S:g} s") from error
     return trace_members(event, trace, reach)

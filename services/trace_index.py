@@ -43,6 +43,7 @@ async def look_up(store: CounterStore, partition: PartitionId, partitions: int, 
     generations: list[tuple[int, Sequence[Generation]]] = []
     for some in _slices(periods):
         read = await store.read(partition, ReadRequest(whole=[ids_key(prefix, period) for period in some]))
+        state = _still(state, read.state)
         generations += zip(some, map(read_period, read.whole), strict=True)
     asked = [
         (period, f"{generation_key(prefix, period, number)}/{_place(identity, generation)}")
@@ -52,9 +53,7 @@ async def look_up(store: CounterStore, partition: PartitionId, partitions: int, 
     found: set[int] = set()
     for groups in _slices(asked):
         read = await store.read(partition, ReadRequest(members=[[key, str(identity)] for _, key in groups]))
-        if read.state is None or read.state.epoch != state.epoch:
-            raise StoreUnavailable("a rebuild replaced the counters while they were asked: ask again")
-        state = read.state
+        state = _still(state, read.state)
         found |= {period for (period, _), is_member in zip(groups, read.members, strict=True) if is_member}
     return Known(state=state, periods=sorted(found))
 
@@ -67,6 +66,13 @@ def periods_to_ask(months: Iterable[int], at_ms: int) -> list[int]:
         begin_ms, end_ms = (first_day_of_month(each) * DAY_MS for each in (month, month + 1))
         periods |= set(range(begin_ms // PERIOD_MS, (end_ms - 1) // PERIOD_MS + 1))
     return sorted(periods)
+
+
+def _still(state: PartitionState, now: PartitionState | None) -> PartitionState:
+    """Return what was read later, of the same epoch: keys of one that was replaced are gone, and would tell nothing."""
+    if now is None or now.epoch != state.epoch:
+        raise StoreUnavailable("a rebuild replaced the counters while they were asked: ask again")
+    return now
 
 
 def _place(identity: int, generation: Generation) -> int:

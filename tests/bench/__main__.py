@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from services import topics
 from services.clock import now_ms
 from services.settings import Settings
 from tests.bench import machine, report
 from tests.bench.baselines.measuring import BASELINES, BaselineRun, run_baseline
-from tests.bench.pipeline_run import PipelineRun, Workers, run_pipeline
+from tests.bench.pipeline_run import PipelineRun, Workers, run_pipeline, settings_of
 from tests.bench.workload import Workload, publish_all
 from tests.support import servers
 from tests.support.comparison import Comparison, compare
@@ -70,11 +69,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--baselines", type=int, default=300_000, help="events for each baseline; 0 leaves them out")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
-
-
-def settings_of(broker: servers.Broker, partitions: int) -> Settings:
-    groups: Any = {"kafka": {"bootstrap_servers": broker.bootstrap}, "topics": {"events_partitions": partitions}}
-    return Settings(**groups)
 
 
 def _run(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import redis
 
@@ -28,6 +28,12 @@ NEAR_THE_END: Final = 0.95
 LIMIT_SECONDS: Final = 900
 REWRITE_FROM: Final = "1gb"
 """Size of the append-only file from which Redis writes it anew; what `deploy/docs/performance.md` tells operators."""
+
+
+def settings_of(broker: servers.Broker, partitions: int) -> Settings:
+    """Return the settings of a run, with so many partitions of usage.events."""
+    groups: Any = {"kafka": {"bootstrap_servers": broker.bootstrap}, "topics": {"events_partitions": partitions}}
+    return Settings(**groups)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,9 +21,8 @@ from services.freshness import as_of_ms
 from services.settings import Settings, environment
 from services.stores import open_store, read_states
 from tests.bench import machine
-from tests.bench.__main__ import settings_of
-from tests.bench.latency.__main__ import traffic_of
-from tests.bench.pipeline_run import Workers, run_pipeline
+from tests.bench.latency.other_traffic import traffic_of
+from tests.bench.pipeline_run import Workers, run_pipeline, settings_of
 from tests.bench.workload import Workload, publish_all
 from tests.support import servers
 from tests.support.pipeline import TIDEMARK, clean_environment

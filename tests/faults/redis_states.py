@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 from redis import Redis
 
-from aggregator.app import GROUP
+from services.group_members import AGGREGATOR_GROUP
 from services.kafka import make_admin
 from services.topics import end_offsets
 from tests.faults.load import seeded_load
@@ -103,7 +103,7 @@ def committed(deployment: Deployment) -> list[int]:
         admin = make_admin(deployment.settings.kafka)
         await admin.start()
         try:
-            found = await admin.list_consumer_group_offsets(GROUP)
+            found = await admin.list_consumer_group_offsets(AGGREGATOR_GROUP)
         finally:
             await admin.close()
         topic = deployment.settings.topics.frames

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 import pytest
 from redis import Redis
 
-from ingest.worker import GROUP
 from services.clock import now_ms
 from services.crash_points import KILLED
+from services.group_members import INGEST_GROUP
 from services.kafka import KafkaRefused
 from services.lifecycle import Exit
 from services.publishing import UsagePublisher
@@ -114,11 +114,11 @@ def test_lago_735_no_good_poll_commits_past_one_that_failed(deploy: Callable[...
         configure(kafka, topics.frames, REFUSE_ALL)
         for ended in (ingest.await_exit(1), ingest.await_exit(2)):
             assert ended.code == Exit.REFUSED
-        held = committed(kafka, GROUP, topics.events)
+        held = committed(kafka, INGEST_GROUP, topics.events)
         # More good records come, and more runs of the worker that could commit past those that failed.
         published = publisher.wait()
         ingest.await_exit(len(ingest.exits) + 1)
-        assert committed(kafka, GROUP, topics.events) == held
+        assert committed(kafka, INGEST_GROUP, topics.events) == held
         assert_in_frames(deployment, held)
         configure(kafka, topics.frames, TAKE_AGAIN)
     assert_right(deployment, published)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ingest.worker import GROUP
+from services.group_members import INGEST_GROUP
 from tests.faults.frames_log import LoggedFrame, frames_of, overtaken, repeated
 from tests.faults.load import seeded_load
 from tests.faults.publisher import Publisher
@@ -29,7 +29,7 @@ def test_a_frozen_ingest_that_comes_back_changes_no_total(deploy: Callable[..., 
     await_condition(lambda: (_accepted(zombie) or 0) >= 200, "some events are sent", seconds=30, every=0.01)
     zombie.freeze()
     settings = deployment.settings
-    done = committed(settings.kafka.bootstrap_servers, GROUP, settings.topics.events)
+    done = committed(settings.kafka.bootstrap_servers, INGEST_GROUP, settings.topics.events)
     assert 0 < sum(done.values()) < EVENTS
     deployment.start("ingest")
     before = assert_right(deployment, published)

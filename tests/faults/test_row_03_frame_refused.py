@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from ingest.worker import GROUP
 from services.clock import now_ms
+from services.group_members import INGEST_GROUP
 from services.lifecycle import Exit
 from tests.faults.frames_log import frames_of, overtaken
 from tests.faults.load import Planned, seeded_load
@@ -44,7 +44,7 @@ def test_nothing_follows_a_frame_that_is_too_large_and_a_smaller_setting_splits_
         assert topics.frames in ended.last_line
         assert ended.last_line.endswith("set its max.message.bytes to what `tidemark topics check` wants")
         assert [each for each in frames_of(deployment) if each.frame.event_count] == []
-        assert committed(kafka, GROUP, topics.events) == {}
+        assert committed(kafka, INGEST_GROUP, topics.events) == {}
 
     ingest.start(ingest__max_frame_bytes="10000")
     deployment.start("aggregator")

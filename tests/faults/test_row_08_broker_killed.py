@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from aggregator.app import GROUP
+from services.group_members import AGGREGATOR_GROUP
 from tests.faults.away import NOTICING, assert_patient, await_back, await_waiting
 from tests.faults.load import seeded_load
 from tests.faults.publisher import Publisher
@@ -42,7 +42,7 @@ def test_the_other_brokers_take_over_from_a_leader_and_coordinator(
     workers = deployment.start("ingest", "aggregator")
     with Publisher(deployment.settings, seeded_load(83, EVENTS, 4), rate=RATE) as publisher:
         publisher.await_count(EVENTS // 3)
-        killed = cluster.coordinator(GROUP)
+        killed = cluster.coordinator(AGGREGATOR_GROUP)
         assert killed in cluster.leaders(deployment.settings.topics.frames)
         cluster.node(killed).kill()
         assert publisher.count < EVENTS, "the broker died after the work"

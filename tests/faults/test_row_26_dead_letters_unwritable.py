@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ingest.worker import GROUP
+from services.group_members import INGEST_GROUP
 from services.lifecycle import Exit
 from services.topics import create_missing
 from tests.faults.frames_log import frames_of
@@ -34,7 +34,7 @@ def test_without_its_dead_letter_topic_ingest_stops_and_drops_nothing(deploy: Ca
         assert ended.code == Exit.REFUSED
         assert f"keeping a dead letter in {topics.dead_letters}" in ended.last_line
         assert sentence in ended.last_line
-        assert committed(kafka, GROUP, topics.events) == {}
+        assert committed(kafka, INGEST_GROUP, topics.events) == {}
         assert [each for each in frames_of(deployment) if each.frame.event_count] == []
         asyncio.run(create_missing(deployment.settings))
         configure(kafka, topics.dead_letters, REFUSE_ALL if run == 1 else {"max.message.bytes": "2097152"})

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingest.worker import GROUP
+from services.group_members import INGEST_GROUP
 from tests.faults.load import Planned, seeded_load
 from tests.faults.publisher import Published, Publisher
 from tests.faults.verdict import assert_right
@@ -30,7 +30,7 @@ def test_what_retention_took_is_told_partition_by_partition_and_the_rest_is_righ
     ingest.stop()
     published += publish(deployment, seeded_load(33, EVENTS, 4))
 
-    begin, end = committed(kafka, GROUP, events), ends(kafka, events)
+    begin, end = committed(kafka, INGEST_GROUP, events), ends(kafka, events)
     # Of partition 0 a part, of partition 1 all there is: nothing comes to tell of that loss.
     taken = {0: (begin[0] + end[0]) // 2, 1: end[1]}
     delete_records(kafka, events, taken)

@@ -1,13 +1,12 @@
 """Looks at the states of all slots again and again while a test goes on, and keeps what it saw."""
 
 import asyncio
-import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Self
 
 from services.counters import PartitionState, StoreUnavailable
 from services.stores import open_store, read_states
+from tests.support.beside import Beside
 from tests.support.deployment import Deployment
 
 EVERY_SECONDS = 0.05
@@ -21,26 +20,20 @@ class Seen:
     state: PartitionState
 
 
-class Watch:
+class Watch(Beside):
     """Watches from a thread of its own while its block runs."""
 
     def __init__(self, deployment: Deployment) -> None:
+        super().__init__()
         self.seen: list[Seen] = []
         self._settings = deployment.settings
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="watch", daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+    def _work(self) -> None:
+        asyncio.run(self._watch())
 
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    async def _run(self) -> None:
+    async def _watch(self) -> None:
         async with open_store(self._settings) as store:
-            while not self._stop.is_set():
+            while self._goes_on(0):
                 with suppress(StoreUnavailable):
                     states = await read_states(store, self._settings.topics.frames_partitions)
                     self.seen += [Seen(slot, state) for slot, state in enumerate(states) if state is not None]

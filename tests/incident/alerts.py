@@ -1,18 +1,14 @@
 """Asks promtool which alerts fire on what was scraped, one scrape standing for a minute."""
 
-import json
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from tests.incident.scraping import Series
 from tests.support.alert_rules import RULES
-from tests.support.promtool import promtool
-
-PROMTOOL_SECONDS: Final = 120
+from tests.support.promtool import assert_rules_hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,19 +23,9 @@ class Expected:
 def assert_alerts(series: Series, expected: Sequence[Expected], directory: Path) -> None:
     """Fail with promtool's words where an alert fires and should not, or does not and should."""
     names = used_names(RULES.read_text(), series)
-    file = directory / "incident.json"
     asked = {"promql_expr_test": list(_asked(expected))}
     tests = [{"interval": "1m", "input_series": list(_input(series, names)), **asked}]
-    # JSON is YAML too.
-    file.write_text(json.dumps({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}))
-    done = subprocess.run(
-        [promtool(), "test", "rules", str(file)],
-        capture_output=True,
-        text=True,
-        timeout=PROMTOOL_SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert_rules_hold(tests, directory / "incident.json")
 
 
 def used_names(rules: str, series: Series) -> set[str]:

@@ -1,13 +1,13 @@
 """Scrapes every role once a second, as Prometheus would once a minute."""
 
-import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Final, Self
+from typing import Final
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.beside import Beside
 from tests.support.worker import Worker
 
 EVERY_SECONDS: Final = 1.0
@@ -17,23 +17,14 @@ Series = Mapping[str, Sequence[float | None]]
 """Name with labels, as Prometheus writes it -> its value at each minute; None where it was not there."""
 
 
-class Scraping:
+class Scraping(Beside):
     """Scrapes from a thread of its own while its block runs. Of a worker that does not answer there is `up` 0."""
 
     def __init__(self, workers: Sequence[Worker]) -> None:
+        super().__init__()
         self._workers = workers
         self._samples: dict[str, dict[int, float]] = {}
         self._minutes = 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="scraping", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
     @property
     def minutes(self) -> int:
@@ -45,9 +36,9 @@ class Scraping:
         count = self._minutes
         return {name: [values.get(at) for at in range(count)] for name, values in self._samples.copy().items()}
 
-    def _run(self) -> None:
+    def _work(self) -> None:
         with httpx.Client(timeout=SCRAPE_SECONDS) as client:
-            while not self._stop.wait(EVERY_SECONDS):
+            while self._goes_on(EVERY_SECONDS):
                 for worker in self._workers:
                     self._scrape(client, worker)
                 self._minutes += 1

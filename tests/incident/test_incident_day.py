@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ingest.worker import GROUP
 from services.clock import now_ms
+from services.group_members import INGEST_GROUP
 from tests.faults.load import Planned, seeded_load
 from tests.faults.publisher import Published, Publisher
 from tests.incident.day import Day, frozen
@@ -160,7 +160,7 @@ def retention_overtakes_a_stopped_ingest(day: Day) -> None:
 def taken_by_retention(deployment: Deployment, published: Sequence[Published]) -> int:
     """Delete the first half of what ingest has yet to read of two partitions, and return how many records that is."""
     kafka, topic = deployment.settings.kafka.bootstrap_servers, deployment.settings.topics.events
-    begin = committed(kafka, GROUP, topic)
+    begin = committed(kafka, INGEST_GROUP, topic)
     ends = {number: max(each.offset for each in published if each.partition == number) + 1 for number in (0, 1)}
     before = {number: (begin[number] + end) // 2 for number, end in ends.items()}
     delete_records(kafka, topic, before)

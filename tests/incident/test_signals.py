@@ -1,7 +1,6 @@
 """What a running pipeline tells: the series that dashboards and alert rules ask for, and where a trace went."""
 
 import json
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +12,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from services.clock import now_ms
-from tests.support.alert_rules import RULES
 from tests.support.event_lines import event_line
 from tests.support.oracle import DAY_MS, to_text
 from tests.support.pipeline import HTTP_SECONDS, PipelineUnderTest, running_pipeline
-from tests.support.promtool import promtool
+from tests.support.promtool import assert_rules_hold
 from tests.support.queries import Query, dashboard_queries, rule_queries
 from tests.support.records import Record, produce
 from tests.support.servers import Broker
@@ -121,11 +119,7 @@ def run_all(queries: list[Query], samples: list[Sample], directory: Path) -> Non
         for query in queries
     ]
     test: dict[str, Any] = {"interval": "1m", "input_series": list(map(series, samples)), "promql_expr_test": asked}
-    file = directory / "scrape.json"
-    file.write_text(json.dumps({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [test]}))
-    command = [promtool(), "test", "rules", str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert_rules_hold([test], directory / "scrape.json")
 
 
 def series(sample: Sample) -> dict[str, str]:

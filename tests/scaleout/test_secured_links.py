@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from aggregator.app import GROUP
 from services.clock import now_ms
+from services.group_members import AGGREGATOR_GROUP
 from services.identifiers import UserId
 from services.redis_client import answers
 from services.tokens import issue_ops_token, token_key
@@ -62,7 +62,7 @@ def test_everything_is_counted_once_by_users_who_may_do_no_more_than_the_page_li
     settings = deployment.settings.model_copy(update={"kafka": deployment.producers})
     with Publisher(settings, seeded_load(29, EVENTS, 4), rate=RATE) as publisher:
         publisher.await_count(EVENTS // 3)
-        killed = servers.kafka.coordinator(GROUP)
+        killed = servers.kafka.coordinator(AGGREGATOR_GROUP)
         servers.kafka.node(killed).kill()
         assert publisher.count < EVENTS, "the broker died after the work"
         published = publisher.wait()
@@ -100,7 +100,7 @@ def test_a_role_whose_user_may_do_less_ends_with_3_and_says_at_what(
         servers.kafka,
         [
             Allowed(user=HALFWAY, kind="topic", name=frames, operations=describe),
-            Allowed(user=HALFWAY, kind="group", name=GROUP, operations=read),
+            Allowed(user=HALFWAY, kind="group", name=AGGREGATOR_GROUP, operations=read),
         ],
     )
     worker = deployment.worker(role, restarts=False, variables=servers.kafka_as(user))
@@ -153,7 +153,7 @@ def what_the_api_answers(deployment: Deployment, api: Worker, counted: Mapping[s
         trace = client.get("/ops/trace", params=event, timeout=20)
     assert [each.status_code for each in (lag, ledger, trace)] == [200] * 3
     rows = [row for row in lag.json()["lag"] if row["topic"] == deployment.settings.topics.frames]
-    assert all(row["end"] is not None and row["owner"].startswith(GROUP) for row in rows), rows
+    assert all(row["end"] is not None and row["owner"].startswith(AGGREGATOR_GROUP) for row in rows), rows
     assert trace.json()["verdict"] == "accepted"
 
 

@@ -4,11 +4,10 @@ import argparse
 import asyncio
 import json
 import math
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,10 @@ from services.publishing import UsagePublisher
 from services.simulated_population import Profile
 from services.simulation import simulate
 from tests.bench import machine
+from tests.bench.latency.other_traffic import traffic_of
 from tests.bench.latency.probe import ORGANIZATION, Probe
 from tests.support import servers
-from tests.support.pipeline import ROOT, PipelineUnderTest, clean_environment, running_pipeline
+from tests.support.pipeline import PipelineUnderTest, running_pipeline
 
 RATES = (1_000, 10_000, 47_000)
 WARM_UP_SECONDS = 3.0
@@ -119,17 +119,6 @@ async def _measure(pipeline: PipelineUnderTest, file: Path, rate: int) -> AtRate
             await probe.run(lambda: traffic.poll() is not None)
             told = json.loads((traffic.stdout or sys.stdin).read())
     return AtRate(rate=rate, sent_per_second=told["perSecond"], latencies_s=sorted(probe.latencies_s))
-
-
-@contextmanager
-def traffic_of(bootstrap: str, topic: str, file: Path, rate: int) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.bench.latency.traffic", bootstrap, topic, str(file), str(rate)]
-    process = subprocess.Popen(command, cwd=ROOT, env=clean_environment({}), stdout=subprocess.PIPE, text=True)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def _print(figures: dict[str, Any]) -> None:

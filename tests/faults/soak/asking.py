@@ -1,15 +1,15 @@
 """Clients of the API during the soak: every answer is whole and says as of when, or says to come again."""
 
 import random
-import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import httpx
 
 from services.clock import monotonic_s
+from tests.support.beside import Beside
 from tests.support.deployment import Deployment
 from tests.support.oracle import DAY_MS, Event, to_ms, to_text
 
@@ -31,7 +31,7 @@ class Answer:
     numbers: Numbers
 
 
-class Asking:
+class Asking(Beside):
     """Asks for one organization's usage once a second, from a thread of its own, while its block runs.
 
     Attributes:
@@ -41,6 +41,7 @@ class Asking:
     """
 
     def __init__(self, deployment: Deployment, seed: int, end_ms: int) -> None:
+        super().__init__()
         self.answers: list[Answer] = []
         self.wrong: list[str] = []
         self.unavailable = 0
@@ -48,16 +49,6 @@ class Asking:
         self._deployment = deployment
         self._rng = random.Random(f"asking {seed}")
         self._times = {"from": to_text(end_ms - 40 * DAY_MS), "to": to_text(end_ms + DAY_MS)}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="asking", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
     def ask(self, organization: str) -> None:
         """Ask once, and keep the answer."""
@@ -73,8 +64,8 @@ class Asking:
         self.slowest_s = max(self.slowest_s, monotonic_s() - began_s)
         self._keep(organization, answer)
 
-    def _run(self) -> None:
-        while not self._stop.wait(EVERY_SECONDS):
+    def _work(self) -> None:
+        while self._goes_on(EVERY_SECONDS):
             self.ask(self._rng.choice(ORGANIZATIONS))
 
     def _keep(self, organization: str, answer: httpx.Response) -> None:

@@ -1,13 +1,12 @@
 """Resident memory of each role over a run in which processes come and go."""
 
 import statistics
-import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Self
 
 from services.clock import monotonic_s
+from tests.support.beside import Beside
 from tests.support.process_memory import resident_bytes
 from tests.support.worker import Worker
 
@@ -61,27 +60,18 @@ class RoleMemory:
     longest: Growth | None
 
 
-class MemorySampler:
+class MemorySampler(Beside):
     """Looks at each worker's process once a second, from a thread of its own, while its block runs."""
 
     def __init__(self, workers: Sequence[Worker]) -> None:
+        super().__init__()
         self.samples: list[Sample] = []
         self._workers = workers
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="memory", daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
+    def _work(self) -> None:
         began_s = monotonic_s()
         seen_s: dict[int, float] = {}
-        while not self._stop.wait(EVERY_SECONDS):
+        while self._goes_on(EVERY_SECONDS):
             now_s = monotonic_s()
             for worker in list(self._workers):
                 if not worker.pids:  # about to start

@@ -1,3 +1,4 @@
+from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
 
@@ -5,6 +6,7 @@ import pytest
 
 from aggregator.app import build_app, check_times
 from aggregator.owner import Owner
+from services.identifiers import FrameOffset, PartitionId
 from services.settings import AggregatorSettings, KafkaSettings, Settings, WrongSettings
 
 
@@ -13,6 +15,26 @@ async def test_every_bootstrap_server_is_known_to_faust(tmp_path: Path, monkeypa
     settings = Settings(kafka=KafkaSettings(bootstrap_servers="one:1, two:2,three:3"))
     app = build_app(settings, cast(Owner, None))
     assert [str(url) for url in app.transport.url] == ["kafka://one:1", "kafka://two:2", "kafka://three:3"]
+
+
+class NotingOwner:
+    """Notes what it is assigned."""
+
+    def __init__(self) -> None:
+        self.assigned: list[list[PartitionId]] = []
+
+    async def assign(self, partitions: Iterable[PartitionId]) -> dict[PartitionId, FrameOffset]:
+        self.assigned.append(list(partitions))
+        return {}
+
+
+@pytest.mark.parametrize("unassigned", [True, False])
+async def test_a_worker_that_joined_and_was_assigned_nothing_begins_with_nothing(unassigned: bool) -> None:
+    owner = NotingOwner()
+    app = build_app(Settings(), cast(Owner, owner))
+    app.unassigned = unassigned
+    await app.on_rebalance_complete.send()
+    assert owner.assigned == ([[]] if unassigned else [])
 
 
 def test_a_request_that_ends_before_a_session_is_refused_in_a_sentence() -> None:

@@ -171,6 +171,38 @@ async def test_an_assignment_begins_after_what_the_store_holds() -> None:
     await owner.release()
 
 
+async def test_a_worker_is_ready_with_what_it_was_assigned_be_it_nothing_and_tells_nothing_of_what_it_gave_up() -> None:
+    store = MemoryCounterStore(1)
+    await store.begin(PARTITION, begun())
+    telemetry = Telemetry("aggregator")
+    health = HealthServer(telemetry)
+    health.not_ready("assignment", "no partitions assigned yet")
+    waiting = AskedProbe(health)
+    owner = Owner(settings_of(), store, waiting, Retrying(telemetry, health), telemetry, health)
+    await owner.assign([])
+    assert health.page("/readyz")[0] == 200
+    await owner.assign([PARTITION])
+    assert waiting.ready_meanwhile[-1] == 503
+    assert health.page("/readyz")[0] == 200
+    assert b"tidemark_applied_offset{" in telemetry.exposition()[1]
+    await owner.assign([])
+    assert b"tidemark_applied_offset{" not in telemetry.exposition()[1]
+    assert owner.owned() == {}
+
+
+class AskedProbe(QuietProbe):
+    """Notes whether the worker was ready while it was asked."""
+
+    def __init__(self, health: HealthServer) -> None:
+        super().__init__()
+        self._health = health
+        self.ready_meanwhile: list[int] = []
+
+    async def bounds(self, partitions: Iterable[PartitionId]) -> dict[PartitionId, tuple[int, int]]:
+        self.ready_meanwhile.append(int(self._health.page("/readyz")[0]))
+        return await super().bounds(partitions)
+
+
 async def test_a_frame_of_a_partition_that_is_not_assigned_is_dropped() -> None:
     owner = owner_of(MemoryCounterStore(1))
     await owner.offer(PARTITION, FrameOffset(7), b"rubbish", lambda: None)

@@ -1,8 +1,10 @@
 """A run: positions and counts of sources only move on, whichever worker's frame comes last."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -106,3 +108,27 @@ def test_each_month_names_the_last_frame_with_an_event_of_it() -> None:
 
 def at_noon(day: str) -> int:
     return to_ms(datetime.fromisoformat(f"{day}T12:00:00+00:00"))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 9), st.none() | st.integers(0, 9)), min_size=1, max_size=4),
+    st.dictionaries(st.just(SOURCE), st.just(SourcePosition(next_offset=5, read_up_to_ms=5))),
+)
+def test_frames_without_records_are_joined_like_any_others(
+    given_frames: list[tuple[int, int, int | None]], positions: Mapping[tuple[str, int], SourcePosition]
+) -> None:
+    frames = [frame_of(*each) for each in given_frames]
+    joined = join(FrameOffset(3), frames, positions, {TOPIC: 2})
+    # Received before, so that nothing comes of it: but with it a frame is none of those that only move on.
+    again = ReceivedRun(source=0, first_offset=0, count=0, hour=1)
+    likewise = join(
+        FrameOffset(3), [frame_of(*each, received=(again,)) for each in given_frames], positions, {TOPIC: 2}
+    )
+    assert joined.only_moves_on
+    assert likewise.only_moves_on
+    for each in fields(joined):
+        one, other = getattr(joined, each.name), getattr(likewise, each.name)
+        if isinstance(one, np.ndarray):
+            assert (one.shape, one.dtype) == (other.shape, other.dtype)
+        elif each.name not in {"frames", "strings", "sources", "ledger", "directory", "months"}:
+            assert one == other

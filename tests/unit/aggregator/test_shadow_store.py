@@ -11,10 +11,12 @@ from services.clock import monotonic_s, now_ms
 from services.counters import (
     NOTHING_APPLIED,
     Applied,
+    ApplyOutcome,
     ApplyRequest,
     PartitionState,
     ReadRequest,
     ReadResult,
+    StoreUnavailable,
     WrongEpoch,
 )
 from services.identifiers import Epoch, FrameId, FrameOffset, PartitionId
@@ -90,6 +92,57 @@ async def test_only_what_may_have_been_written_is_asked_for() -> None:
     assert await store.read(PARTITION, request) == held
     store.wrote(["u"])
     assert (await store.read(PARTITION, request)).fields == [b"stranger", b"x", None]
+
+
+class LateReads(MemoryCounterStore):
+    """A store whose reads are answered when they are let go, as they saw it when they were asked."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.let_go = asyncio.Event()
+
+    async def read(self, partition: PartitionId, request: ReadRequest) -> ReadResult:
+        seen = await super().read(partition, request)
+        await self.let_go.wait()
+        return seen
+
+
+async def test_a_read_that_is_answered_behind_a_later_apply_does_not_set_back_what_is_known() -> None:
+    memory = LateReads()
+    store = ShadowStore(memory, Pace(1), begun(EPOCH), leased=False)
+    await store.begin(PARTITION, begun(EPOCH))
+    await store.apply(PARTITION, run_of(0, 0))
+    late = asyncio.create_task(store.read(PARTITION, ReadRequest(whole=["a"])))
+    await asyncio.sleep(0)
+    applied = run_of(1, 0)
+    assert await store.apply(PARTITION, applied) == Applied()
+    memory.let_go.set()
+    assert (await late).state == run_of(0, 0).state_after(begun(EPOCH))
+    assert (await store.read(PARTITION, ReadRequest(whole=["never written"]))).state == applied.state_after(
+        begun(EPOCH)
+    )
+
+
+class DeafOnce(MemoryCounterStore):
+    """A store that is away when the first apply comes."""
+
+    was_away = False
+
+    async def apply(self, partition: PartitionId, request: ApplyRequest) -> ApplyOutcome:
+        if not self.was_away:
+            self.was_away = True
+            raise StoreUnavailable("away")
+        return await super().apply(partition, request)
+
+
+async def test_hashes_end_too_whose_first_write_had_to_be_sent_again() -> None:
+    memory = DeafOnce(1)
+    store = ShadowStore(memory, Pace(1), begun(EPOCH), leased=True)
+    await store.begin(PARTITION, begun(EPOCH))
+    with pytest.raises(StoreUnavailable):
+        await store.apply(PARTITION, run_of(0, 7))
+    assert await store.apply(PARTITION, run_of(0, 7)) == Applied()
+    assert memory.partitions[0].expiry_s.keys() == {"a", "b"}
 
 
 @pytest.mark.parametrize(("share", "at_least", "at_most"), [(0.2, 2 * CALL_S / 0.2, 10), (1, 0, 2.9 * CALL_S)])

@@ -127,9 +127,17 @@ def test_an_answer_of_the_api_is_read_and_one_of_other_blocks_is_none() -> None:
     blank = {product.name: dict.fromkeys(product.counters, 0) | {"activeUsers": 0} for product in PRODUCTS}
     block = blank | {"from": rfc3339(HOUR * HOUR_MS), "to": rfc3339((HOUR + 1) * HOUR_MS)}
     answer = {"asOf": rfc3339(NOW_MS), "usage": {"data": [block]}}
-    read = read_answer(answer)
+    hours = range(HOUR, HOUR + 1)
+    read = read_answer(answer, hours)
     assert read.as_of_ms == NOW_MS
     assert read.hours[HOUR]["instruct"] == {"acceptedCount": 0}
-    assert read_answer(answer | {"asOf": None}).as_of_ms is None
+    assert read_answer(answer | {"asOf": None}, hours).as_of_ms is None
     with pytest.raises(ValueError, match="no hours"):
-        read_answer(answer | {"usage": {"data": [block | {"to": rfc3339((HOUR + 2) * HOUR_MS)}]}})
+        read_answer(answer | {"usage": {"data": [block | {"to": rfc3339((HOUR + 2) * HOUR_MS)}]}}, hours)
+
+
+def test_events_of_an_hour_that_the_api_leaves_out_are_missing() -> None:
+    due = PLAN.due(NOW_MS)
+    nothing = read_answer({"asOf": rfc3339(NOW_MS), "usage": {"data": []}}, PLAN.hours(NOW_MS))
+    arrived = [slot for slot in published(due).values() if slot.broker_ms < NOW_MS]
+    assert judge(PLAN, published(due), nothing, NOW_MS).missing == len(arrived) > 0

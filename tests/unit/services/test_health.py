@@ -8,7 +8,8 @@ from urllib.request import Request, urlopen
 import pytest
 
 from services import health as health_module
-from services.health import HealthServer, keep_beating
+from services.clock import monotonic_s
+from services.health import LOOK_FOR_STOP_S, HealthServer, keep_beating
 from services.lifecycle import Refused
 from services.stuck import Look, Work
 from services.telemetry import Telemetry
@@ -57,6 +58,12 @@ def test_it_serves_on_all_addresses_where_that_is_set(tmp_path: Path) -> None:
         assert ask(running, "/healthz")[0] == 200
     finally:
         running.stop()
+
+
+def test_an_idle_server_stops_at_once(server: HealthServer) -> None:
+    began_s = monotonic_s()
+    server.stop()
+    assert monotonic_s() - began_s < LOOK_FOR_STOP_S / 2
 
 
 def test_healthy_until_the_watchdog_finds_it_stuck(server: HealthServer) -> None:

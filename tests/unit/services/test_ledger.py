@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -8,7 +9,7 @@ from pydantic import SecretStr
 
 from aggregator.skipping import request_of
 from services import ledger_reading
-from services.counters import Applied, PartitionState, SourcePosition
+from services.counters import Applied, PartitionState, SourcePosition, StoreRefused
 from services.identifiers import Epoch, FrameOffset, PartitionId
 from services.ledger import ENTRIES, HourState, Ledger, Row, Slot, sum_up
 from services.ledger_gauges import LedgerGauges
@@ -177,6 +178,21 @@ async def test_usage_and_directory_records_add_up_in_what_the_fold_writes(monkey
     assert totals[DIRECTORY]["counted"] + totals[DIRECTORY]["duplicate"] == 40
     assert totals[DIRECTORY]["duplicate"] > 0
     assert totals[DIRECTORY]["redelivered"] == 41
+
+
+@pytest.mark.parametrize("field", [(b"3", b"rubbish"), (b"noon", b"")])
+async def test_what_is_no_row_is_refused_in_a_sentence_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, field: tuple[bytes, bytes]
+) -> None:
+    monkeypatch.setattr(ledger_reading, "now_ms", lambda: 20_001 * DAY_MS)
+    store = await begun(1)
+    logs = TopicReader(1, first_ms=20_000 * DAY_MS).read([event_line("a", 20_000 * DAY_MS)])
+    await fold_logs(store, logs)
+    [key] = [key for key in store.partitions[0].hashes if ":l:" in key]
+    store.partitions[0].hashes[key].update([field])
+    settings = Settings(topics=TopicSettings(events=EVENTS, directory=DIRECTORY, frames_partitions=1))
+    with pytest.raises(StoreRefused, match=f"^{re.escape(key)} in Redis holds what is no row"):
+        await read_ledger(settings, store)
 
 
 def _team(organization: str, team: str, version: int) -> bytes:

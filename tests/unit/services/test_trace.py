@@ -8,15 +8,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from services.counters import PartitionState, StoreUnavailable
 from services.dead_letter_log import DeadLetter
 from services.dead_letters import DeadLetterOrigin, Reason
 from services.dedup_index import PERIOD_MS
 from services.event_identity import EventIdentity, Match
 from services.frame_search import FrameEvent, FrameSearch
 from services.frames import WrongFrame, decode_frame, look_for
-from services.identifiers import PartitionId
+from services.identifiers import Epoch, PartitionId
 from services.identity import identity_hasher
 from services.letter_search import LetterSearch
+from services.memory_counters import MemoryCounterStore, MemoryPartition
 from services.metrics_contract import CHAT
 from services.settings import TopicSettings
 from services.trace import Evidence, LetterFound, Outcome, Trace, Waiting, judge
@@ -267,6 +269,23 @@ async def test_the_index_is_asked_in_every_period_and_generation(monkeypatch: py
     known = await look_up(store, PartitionId(0), 1, hashed("another"))
     assert known.state is not None
     assert known.periods == []
+
+
+class SwappedStore(MemoryCounterStore):
+    """A store that a rebuild swaps in another epoch of right after its state was asked for."""
+
+    async def state(self, partition: PartitionId) -> PartitionState | None:
+        state = await super().state(partition)
+        assert state is not None
+        self.partitions[partition] = MemoryPartition(state=replace(state, epoch=Epoch(state.epoch + 1)))
+        return state
+
+
+async def test_keys_of_an_epoch_that_was_replaced_meanwhile_tell_nothing_of_the_index() -> None:
+    store = SwappedStore(1)
+    store.partitions = (await begun(1)).partitions
+    with pytest.raises(StoreUnavailable, match="a rebuild replaced the counters"):
+        await look_up(store, PartitionId(0), 1, hashed("a"))
 
 
 def test_periods_to_ask_cover_each_month_whole_and_the_latest_weeks() -> None:
