@@ -41,8 +41,8 @@ class UnitCosts:
 
 UNIT_COSTS: Final[Mapping[Role, UnitCosts]] = {
     Role.INGEST: UnitCosts(event=4.40, string=2.39, frame=723.0),
-    Role.AGGREGATOR: UnitCosts(event=0.92, cell=2.82, read=4.34, field=0.69, set=1.89, call=6_050.0, frame=113.0),
-    Role.REDIS: UnitCosts(event=1.17, cell=0.92, read=10.8, field=0.41, set=4.23, call=1_395.0),
+    Role.AGGREGATOR: UnitCosts(event=0.92, cell=2.82, read=4.34, field=0.67, set=1.89, call=6_050.0, frame=113.0),
+    Role.REDIS: UnitCosts(event=1.17, cell=0.92, read=10.8, field=0.15, set=4.23, call=1_395.0),
     Role.BROKER: UnitCosts(event=1.3),
 }
 """By least squares over the runs of `python -m tests.bench.unit_costs` (2026-11-26: each within 20 %), then times 1.01,

@@ -16,7 +16,7 @@ from services.capacity.memory import Kept, Memory, memory
 from services.capacity.population import partition_shares
 from services.capacity.redis_needs import RedisNeeds, redis_needs
 from services.capacity.redis_sizes import Numbers
-from services.capacity.sizing import PARTITIONS_MAX, busiest, partitions_for, workers_for
+from services.capacity.sizing import PARTITIONS_MAX, busiest, fewest, fullest, partitions_for
 
 STEADY: Final = 0.9
 """Of the processor time there is, what a pipeline that is behind uses: 1.80 of 2 cores in `make bench`."""
@@ -146,14 +146,14 @@ def plan(demand: Demand, kept: Kept, choices: Choices) -> Plan:
 
 def _partitions(found: Plan) -> tuple[int, int]:
     """Return the partitions of usage.events and usage.frames that such a load, grown, would have."""
-    choices, masters = found.choices, (found.redis.masters or 1) * ceil(found.choices.growth)
+    choices = found.choices
     load = found.demand.peak_per_second * choices.growth / 1e6 / choices.utilization
     readers = ceil(load * found.microseconds[Role.INGEST])
-    workers = max(ceil(load * found.microseconds[Role.AGGREGATOR]), masters)
+    workers = max(ceil(load * found.microseconds[Role.AGGREGATOR]), found.redis.masters or 1)
     sources = max(partitions_for(readers, EVENTS_PARTITIONS_MIN), found.events_partitions)
     frames = max(partitions_for(workers, FRAMES_PARTITIONS_MIN), found.frames_partitions)
     # More of them help where the largest holds more than the largest organization.
-    alone = 1.25 * float(found.demand.sizes.share[0])
+    alone = 1.05 * float(found.demand.sizes.share[0])
     if found.ingest_workers is None and found.largest_source > alone:
         sources = max(sources, min(2 * found.events_partitions, PARTITIONS_MAX))
     if None in (found.aggregators, found.redis.masters) and found.largest_partition > alone:
@@ -169,7 +169,9 @@ def _plan(demand: Demand, kept: Kept, choices: Choices, sources: int, frames: in
     cost, aggregators = _settled(traffic.live(demand, kept, holds), shares, choices)
     spent = cost.of(cost.seen, cost.limits.workers)
     load = {role: demand.peak_per_second * each / 1e6 for role, each in spent.items()}
-    ingest_workers = workers_for(load[Role.INGEST], source_shares, choices.utilization)
+    ingest_workers = fewest(
+        sources, lambda workers: load[Role.INGEST] * busiest(source_shares, workers) <= choices.utilization
+    )
     busy = call(cost.seen, float(shares[0]), cost.limits)
     needs = redis_needs(
         holds,
@@ -182,7 +184,7 @@ def _plan(demand: Demand, kept: Kept, choices: Choices, sources: int, frames: in
     owners = _Owners(
         ingest=busiest(source_shares, ingest_workers or sources),
         aggregator=busiest(shares, aggregators or frames),
-        redis=busiest(shares, needs.masters or frames),
+        redis=fullest(shares, needs.masters or frames),
     )
     capacity = cost.behind(demand.events_per_second, owners)
     return Plan(
@@ -210,25 +212,25 @@ def _plan(demand: Demand, kept: Kept, choices: Choices, sources: int, frames: in
         ),
         catch_up_s=_catch_up_s(demand, capacity, choices.outage_s),
         capacity=capacity,
-        ends=_ends(cost, float(source_shares[0]), needs.masters),
+        ends=_ends(cost, float(source_shares[0]), needs, choices.node_bytes),
     )
 
 
 def _settled(seen: Traffic, shares: Numbers, choices: Choices) -> tuple["_Cost", int | None]:
-    """Return the costs with as many aggregators as they need, None where no number is enough.
+    """Return the costs with the fewest aggregators of whom none is too busy; None where no number of them is enough.
 
-    The more there are, the more of the hashes each of them knows.
+    The more there are, the more of the hashes each of them knows, and the less an event costs.
     """
-    workers: int | None = 1
-    while True:
-        limits = replace(choices.limits, workers=workers or len(shares))
-        cost = _Cost(seen, shares, limits, choices.factors)
-        cores = seen.per_second * cost.of(seen, limits.workers)[Role.AGGREGATOR] / 1e6
-        wanted = workers_for(cores, shares, choices.utilization)
-        # An event costs less with more workers: who went up need not come down again.
-        if workers is None or (wanted is not None and wanted <= workers):
-            return cost, workers
-        workers = wanted
+
+    def cost_with(workers: int) -> _Cost:
+        return _Cost(seen, shares, replace(choices.limits, workers=workers), choices.factors)
+
+    def is_enough(workers: int) -> bool:
+        spent = cost_with(workers).of(seen, workers)[Role.AGGREGATOR]
+        return seen.per_second * spent / 1e6 * busiest(shares, workers) <= choices.utilization
+
+    found = fewest(len(shares), is_enough)
+    return cost_with(found or len(shares)), found
 
 
 def _source_shares(demand: Demand, partitions: int) -> Numbers:
@@ -300,9 +302,10 @@ def _catch_up_s(demand: Demand, capacity: float, outage_s: float) -> float | Non
     return demand.events_per_second * outage_s / spare if spare > 0 else None
 
 
-def _ends(cost: _Cost, largest_source: float, masters: int | None) -> Sequence[End]:
+def _ends(cost: _Cost, largest_source: float, needs: RedisNeeds, node_bytes: float) -> Sequence[End]:
     """Return where growing ends whatever the number of workers, the first one first."""
-    largest = float(cost.shares[0])
+    largest, masters = float(cost.shares[0]), needs.masters
+    busy = fullest(cost.shares, masters or len(cost.shares))
     ends = [
         End(
             what="the largest partition of usage.frames on one aggregator's core",
@@ -316,8 +319,13 @@ def _ends(cost: _Cost, largest_source: float, masters: int | None) -> Sequence[E
         ),
         End(
             what="one Redis, which is one thread" if masters == 1 else "the busiest Redis master",
-            per_second=cost.end(Role.REDIS, busiest(cost.shares, masters or len(cost.shares))),
+            per_second=cost.end(Role.REDIS, busy),
             remedy="a Redis Cluster, or more masters in it",
+        ),
+        End(
+            what="memory of one Redis" if masters == 1 else "memory of the fullest Redis master",
+            per_second=cost.seen.per_second * node_bytes / needs.fullest.resident,
+            remedy="larger nodes, more masters, or shorter retention",
         ),
     ]
     if masters != 1:

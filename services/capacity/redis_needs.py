@@ -5,7 +5,7 @@ from typing import Final
 
 from services.capacity.memory import Memory
 from services.capacity.redis_sizes import Numbers
-from services.capacity.sizing import workers_for
+from services.capacity.sizing import fewest, fullest
 
 SHADOWS: Final = 4
 """Partitions that `tidemark verify` and `rebuild` make a second time at once (`aggregator.shadow_run`)."""
@@ -26,26 +26,46 @@ FILES: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RedisNeeds:
-    """Of all masters together, in bytes; a replica needs what its master does.
+class Master:
+    """What the fullest master needs, in bytes; its replica needs the same.
 
     Attributes:
         used: what it holds (`used_memory`).
         shadows: a second time while `verify` or `rebuild` runs.
         copied: pages that a child which writes the file anew keeps as they were, at the peak.
-        resident: all of these, with the allocator's losses.
-        masters: so that no thread is busier and none larger than chosen; None where no number is enough.
-        load: cores at the peak.
-        masters_by_load, masters_by_memory: what each alone asks for.
     """
 
     used: float
     shadows: float
     copied: float
-    resident: float
-    maxmemory: float
-    disk: float
+
+    @property
+    def maxmemory(self) -> float:
+        return (self.used + self.shadows) * FRAGMENTATION + BASE_BYTES
+
+    @property
+    def resident(self) -> float:
+        return self.maxmemory + self.copied
+
+    @property
+    def disk(self) -> float:
+        return self.used * FILES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisNeeds:
+    """What all of Redis needs.
+
+    Attributes:
+        used: bytes of all masters (`used_memory`).
+        load: cores at the peak.
+        fullest: of as many masters as are planned; where no number is enough, of one for each partition.
+        masters_by_load, masters_by_memory: what each alone asks for; None where no number is enough.
+    """
+
+    used: float
     load: float
+    fullest: Master
     masters_by_load: int | None
     masters_by_memory: int | None
 
@@ -72,18 +92,24 @@ def redis_needs(
         load: cores that all events take at the peak.
         pages_per_second: that the events change at the peak.
     """
-    used = holds.used
-    shadows = used * float(shares[:SHADOWS].sum())
-    copied = min(used, pages_per_second * PAGE * used / REWRITE_BYTES_PER_SECOND)
-    resident = (used + shadows) * FRAGMENTATION + copied + BASE_BYTES
+
+    def master(masters: int) -> Master:
+        share = fullest(shares, masters)
+        used = holds.used * share
+        rewritten_s = used / REWRITE_BYTES_PER_SECOND
+        return Master(
+            used=used,
+            shadows=min(holds.used * float(shares[:SHADOWS].sum()), used),
+            copied=min(used, pages_per_second * share * PAGE * rewritten_s),
+        )
+
+    by_memory = fewest(len(shares), lambda masters: master(masters).resident <= node_bytes)
+    by_load = fewest(len(shares), lambda masters: load * fullest(shares, masters) <= utilization)
+    planned = len(shares) if by_memory is None or by_load is None else max(by_memory, by_load)
     return RedisNeeds(
-        used=used,
-        shadows=shadows,
-        copied=copied,
-        resident=resident,
-        maxmemory=(used + shadows) * FRAGMENTATION + BASE_BYTES,
-        disk=used * FILES,
+        used=holds.used,
         load=load,
-        masters_by_load=workers_for(load, shares, utilization),
-        masters_by_memory=workers_for(resident, shares, node_bytes),
+        fullest=master(planned),
+        masters_by_load=by_load,
+        masters_by_memory=by_memory,
     )

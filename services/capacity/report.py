@@ -113,17 +113,18 @@ def _redis(found: Plan) -> Iterator[Row]:
     rest = kinds["l"] + kinds["state"] + kinds.get("r", 0.0)
     yield part, "ledger, state, directory", size(rest), "the directory is most of it"
     yield part, "used memory", size(needs.used), "all of these with the tables of keys and ends"
-    yield part, "verify or rebuild", size(needs.shadows), "four partitions a second time, at worst the largest"
-    yield part, "maxmemory", size(needs.maxmemory), "used, verify or rebuild, a tenth for the allocator, buffers"
-    yield (
-        part,
-        "memory of the machine",
-        size(needs.resident),
-        f"maxmemory and {size(needs.copied)} copied while the file is rewritten",
-    )
-    yield part, "disk", size(needs.disk), "append-only file, as much again before it is rewritten, and the new one"
+    each = needs.fullest
+    of_each = "" if needs.masters == 1 else ", the fullest master"
+    why = "four partitions a second time, at worst the largest"
+    yield part, f"verify or rebuild{of_each}", size(each.shadows), why
+    why = "used, verify or rebuild, a tenth for the allocator, buffers"
+    yield part, f"maxmemory{of_each}", size(each.maxmemory), why
+    why = f"maxmemory, and {size(each.copied)} copied while the file is written anew at the peak"
+    yield part, f"memory of the machine{of_each}", size(each.resident), why
+    why = "append-only file, as much again before it is written anew, and the new one"
+    yield part, f"disk{of_each}", size(each.disk), why
     yield part, "cores", f"{needs.load:.2f}", f"{found.microseconds[Role.REDIS]:.1f} µs an event; a Redis is one thread"
-    yield part, "masters", f"{needs.masters}", _why_masters(found)
+    yield part, "masters", "none" if needs.masters is None else f"{needs.masters}", _why_masters(found)
 
 
 def _why_masters(found: Plan) -> str:
@@ -135,7 +136,7 @@ def _why_masters(found: Plan) -> str:
     if not needs.cluster:
         return f"one Redis does: below {node} and {found.choices.utilization:.0%} of a core; no cluster needed"
     by_memory = f"{needs.masters_by_memory} by memory ({node} each)"
-    return f"a Redis Cluster: {by_memory}, {needs.masters_by_load} by load; each with a replica"
+    return f"a Redis Cluster: {by_memory}, {needs.masters_by_load} by load; slots placed by load; each with a replica"
 
 
 def _network(found: Plan) -> Iterator[Row]:
@@ -225,11 +226,14 @@ def members(found: Plan) -> dict[str, Any]:
             "bytesByKind": {kind: round(held) for kind, held in found.memory.bytes.items()},
             "cells": round(found.memory.cells),
             "identities": round(found.memory.identities),
-            "rebuildBytes": round(needs.shadows),
-            "copiedBytes": round(needs.copied),
-            "maxmemoryBytes": round(needs.maxmemory),
-            "machineBytes": round(needs.resident),
-            "diskBytes": round(needs.disk),
+            "ofFullestMaster": {
+                "usedBytes": round(needs.fullest.used),
+                "rebuildBytes": round(needs.fullest.shadows),
+                "copiedBytes": round(needs.fullest.copied),
+                "maxmemoryBytes": round(needs.fullest.maxmemory),
+                "machineBytes": round(needs.fullest.resident),
+                "diskBytes": round(needs.fullest.disk),
+            },
             "cores": round(needs.load, 3),
             "masters": needs.masters,
             "mastersByLoad": needs.masters_by_load,

@@ -1,5 +1,8 @@
 """How many workers, partitions and masters a load needs, given what an event costs and how events are shared. Pure."""
 
+from bisect import bisect_left
+from collections.abc import Callable
+from heapq import heapreplace
 from math import ceil
 from typing import Final
 
@@ -26,16 +29,18 @@ def busiest(shares: Numbers, workers: int) -> float:
     return float(shares[0]) + beside * float(np.mean(shares[1:]))
 
 
-def workers_for(load: float, shares: Numbers, most: float) -> int | None:
-    """Return the fewest workers none of whom has more than `most` of a core, None where no number is enough.
+def fullest(shares: Numbers, masters: int) -> float:
+    """Return the share of the fullest of so many masters, the partitions' slots being placed by load, largest first."""
+    held = [0.0] * masters
+    for share in shares:
+        heapreplace(held, held[0] + float(share))
+    return max(held)
 
-    Args:
-        load: cores that all events together take.
-    """
-    for workers in range(1, len(shares) + 1):
-        if load * busiest(shares, workers) <= most:
-            return workers
-    return None
+
+def fewest(numbers: int, is_enough: Callable[[int], bool]) -> int | None:
+    """Return the smallest of 1 to `numbers` that is enough, None where none is; more is never less enough."""
+    at = bisect_left(range(1, numbers + 1), True, key=is_enough)
+    return at + 1 if at < numbers else None
 
 
 def partitions_for(workers: int, least: int) -> int:

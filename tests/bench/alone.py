@@ -128,6 +128,7 @@ class Work:
         strings: in the frames' tables.
         cells: written.
         reads, fields: whole hashes that were read, and what was in them.
+        begun: of these hashes, which were not there yet.
         asked, sets: sets of the dedup index that were looked up in, and that got identities.
     """
 
@@ -138,6 +139,7 @@ class Work:
     cells: int = 0
     reads: int = 0
     fields: int = 0
+    begun: int = 0
     asked: int = 0
     sets: int = 0
 
@@ -237,6 +239,7 @@ class AggregatorAlone:
         work.cells += fold.items - len(run)
         work.reads += len(read.whole)
         work.fields += sum(map(len, read.whole))
+        work.begun += sum(not each for each in read.whole)
         work.asked += len(fold.request.members)
         work.sets += len(request.sets) + len(request.living_sets)
 

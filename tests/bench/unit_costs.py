@@ -96,6 +96,7 @@ RUNS: Final = (
     Run(shape=shape_of(1_000), memories=Memories(ranges=1_000, ids=160)),
     Run(shape=shape_of(1_000), memories=Memories(ranges=1_000, ids=160, call_s=60)),
     Run(shape=shape_of(3_000, days=20), polls_together=1, memories=Memories(fields=6_000)),
+    Run(shape=shape_of(5_000, days=1), polls_together=1, memories=Memories(fields=2_000)),
     Run(shape=shape_of(500, days=25), polls_together=1, memories=Memories(fields=3_000)),
     Run(shape=shape_of(5_000), max_items=5_000),
     Run(shape=shape_of(100_000)),
@@ -178,7 +179,7 @@ def _periods(workload: Workload) -> set[int]:
 
 
 INGEST_UNITS: Final = ("event", "string", "frame")
-UNITS: Final = ("event", "cell", "read", "field", "set", "call", "frame")
+UNITS: Final = ("event", "cell", "begun", "read", "field", "set", "call", "frame")
 
 
 def row_of(measured: Measured) -> dict[str, Any]:
@@ -197,7 +198,8 @@ def row_of(measured: Measured) -> dict[str, Any]:
         "event": 1.0,
         "string": work.strings / events,
         "cell": work.cells / events,
-        "read": work.reads / events,
+        "begun": work.begun / events,
+        "read": (work.reads - work.begun) / events,
         "field": work.fields / events,
         "set": (work.sets + work.asked) / events,
         "call": work.calls / events,

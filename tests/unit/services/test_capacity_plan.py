@@ -15,7 +15,7 @@ from services.capacity.disks import Retention
 from services.capacity.memory import kept_of
 from services.capacity.plan import Choices, Plan, plan
 from services.capacity.population import partition_shares, sizes, users_of
-from services.capacity.sizing import busiest, workers_for
+from services.capacity.sizing import busiest, fewest, fullest
 
 pytestmark = pytest.mark.unit
 
@@ -59,12 +59,20 @@ def test_events_of_an_active_day_have_the_mean_that_they_should(mean: float) -> 
 @settings(max_examples=40, deadline=None)
 def test_workers_are_as_few_as_keep_each_below_its_limit(load: float, most: float) -> None:
     shares = partition_shares(200, 0.05, 64)
-    workers = workers_for(load, shares, most)
+    workers = fewest(64, lambda number: load * busiest(shares, number) <= most)
     if workers is None:
         assert load * float(shares[0]) > most
     else:
         assert load * busiest(shares, workers) <= most
         assert workers == 1 or load * busiest(shares, workers - 1) > most
+
+
+@given(st.integers(1, 64))
+@settings(max_examples=20, deadline=None)
+def test_slots_placed_by_load_fill_no_master_more_than_partitions_given_out_by_number(masters: int) -> None:
+    shares = partition_shares(200, 0.05, 64)
+    assert 1 / masters - 1e-9 <= fullest(shares, masters) <= busiest(shares, masters) + 1e-9
+    assert fullest(shares, masters) >= float(shares[0])
 
 
 def test_more_of_anything_never_needs_less() -> None:
@@ -94,9 +102,12 @@ def test_one_organization_with_everything_ends_on_one_core_and_no_number_of_work
 
 def test_a_redis_cluster_is_asked_for_when_memory_or_the_thread_is_not_enough() -> None:
     assert plan(MIDDLE, KEPT, replace(CHOICES, node_bytes=256 * 2.0**30)).redis.cluster is False
-    small_nodes = plan(MIDDLE, KEPT, replace(CHOICES, node_bytes=20 * 2.0**30))
-    assert small_nodes.redis.masters_by_load == 1
-    assert small_nodes.redis.masters == small_nodes.redis.masters_by_memory > 1  # type: ignore[operator]
+    small_nodes = plan(MIDDLE, KEPT, replace(CHOICES, node_bytes=24 * 2.0**30)).redis
+    assert small_nodes.masters_by_load == 1
+    assert small_nodes.masters == small_nodes.masters_by_memory
+    assert small_nodes.cluster
+    assert small_nodes.fullest.resident <= 24 * 2.0**30
+    assert plan(MIDDLE, KEPT, replace(CHOICES, node_bytes=2.0**30)).redis.masters is None
 
 
 def test_a_slower_machine_needs_more_workers_and_no_more_memory() -> None:
