@@ -15,6 +15,7 @@ from services.cli import (
     frames,
     lag,
     ledger,
+    plan,
     publish,
     rebuild,
     run,
@@ -69,6 +70,7 @@ app.command()(wait.wait)
 app.command()(lag.lag)
 app.command()(ledger.ledger)
 app.command()(trace.trace)
+app.command()(plan.plan)
 app.add_typer(counters.app, name="counters")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(frames.app, name="frames")

@@ -15,53 +15,30 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
 from time import perf_counter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-import numpy as np
 import redis
 from rich.console import Console
 from rich.table import Table
 
 from aggregator import branch, folding
-from aggregator.branch import Branch, Keeping, Place
-from aggregator.dedup import periods_of
-from aggregator.folding import Fold, Folded
-from aggregator.known import Knowledge
-from aggregator.run import join
+from aggregator.branch import Branch
 from aggregator.stored_cells import StoredCells
-from ingest.admission import Admission
 from ingest.admission_of_many import AdmissionOfMany
-from ingest.directory_admission import DirectoryAdmission
-from ingest.packing import Packer, PackingLimits
-from ingest.poll import Collector, Gathering, Source
-from ingest.verdicts import AdmissionRules
+from ingest.poll import Gathering
 from services.clock import now_ms
-from services.counters import NOTHING_APPLIED, Applied, PartitionState
-from services.dedup_index import Generation
-from services.frames import decode_frame
-from services.identifiers import Epoch, FrameOffset, PartitionId
-from services.identity import identity_hasher
-from services.keyspace import epoch_prefix, tags
+from services.identifiers import PartitionId
 from services.redis_client import connect
-from services.redis_counters import RedisCounterStore, pack_run
+from services.redis_counters import RedisCounterStore
 from services.settings import RedisSettings, Settings
 from tests.bench import machine
+from tests.bench.alone import AggregatorAlone, IngestAlone, Record
 from tests.bench.workload import Workload
 from tests.support import servers
 
 FINGERPRINT: Final = "f"
 PARTITION: Final = PartitionId(0)
 POLLS: Final = 20_000
-
-
-class Record(NamedTuple):
-    """What ingest reads of a Kafka record."""
-
-    offset: int
-    timestamp: int
-    value: bytes
-    key: bytes | None = None
-    headers: tuple[()] = ()
 
 
 @dataclass(slots=True)
@@ -136,41 +113,17 @@ def _ingest(records: Sequence[Record]) -> tuple[Steps, list[list[bytes]]]:
     steps.watch(AdmissionOfMany, "_strange", "check the ids")
     steps.watch(AdmissionOfMany, "_far", "read and check the times")
     steps.watch(Gathering, "_table", "columns, and the identities' hashes")
-    rules = AdmissionRules(
-        ignore_unknown=False, max_bytes=settings.events.max_bytes, max_age_ms=None, max_ahead_ms=300_000
-    )
-    partitions = settings.topics.frames_partitions
-    collector = Collector(Admission(rules), DirectoryAdmission(rules), identity_hasher("secret"), partitions)
-    limits = PackingLimits(
-        partitions=partitions, events=settings.ingest.max_frame_events, bytes=settings.ingest.max_frame_bytes
-    )
-    packer = Packer(limits, FINGERPRINT, lambda: 1)
-    logs: list[list[bytes]] = [[] for _ in range(partitions)]
-    for start in range(0, len(records), POLLS):
-        polled = records[start : start + POLLS]
-        with steps.step("take records through the steps"):
-            gathering = collector.begin()
-            offsets, times = gathering.collect(0, polled)
-        source = Source(
-            topic=settings.topics.events,
-            partition=0,
-            first_offset=start,
-            next_offset=start + len(polled),
-            read_up_to_ms=1,
-            offsets=offsets,
-            broker_ms=times,
-        )
-        with steps.step("frames"):
-            poll = collector.poll(gathering, [source])
-            for number in range(partitions):
-                rows = np.flatnonzero(poll.partitions == number)
-                logs[number] += packer.frames(poll, PartitionId(number), rows, {settings.topics.events: 1})
+    logs: list[list[bytes]] = [[] for _ in range(settings.topics.frames_partitions)]
+    for poll in IngestAlone(settings, steps.step).polls(records):
+        for log, frames in zip(logs, poll, strict=True):
+            log.extend(frames)
     return steps, logs
 
 
 async def _aggregate(log: Sequence[bytes]) -> tuple[Steps, dict[str, float], int]:
     """Fold a log as a worker that is behind does; return the steps, those of Redis, and how many events it held."""
-    steps, settings = Steps(), Settings()
+    # One partition, as the largest is alone with its users.
+    steps, settings = Steps(), Settings(topics={"frames_partitions": 1})
     steps.watch(folding, "lookup", "dedup: what is known")
     steps.watch(folding, "copies", "dedup: copies")
     steps.watch(folding, "additions", "dedup: what is new")
@@ -184,59 +137,17 @@ async def _aggregate(log: Sequence[bytes]) -> tuple[Steps, dict[str, float], int
     client = connect(RedisSettings(url=server.url))
     store = RedisCounterStore(client, 1)
     try:
-        await store.begin(
-            PARTITION,
-            PartitionState(
-                epoch=Epoch(1), applied_offset=NOTHING_APPLIED, frame_id=None, partitions=1, fingerprint=FINGERPRINT
-            ),
-        )
-        counted = await _apply_all(steps, store, log, settings)
+        aggregator = AggregatorAlone(store, settings, steps.step)
+        await aggregator.begin()
+        await aggregator.apply(PARTITION, log)
         with redis.Redis.from_url(server.url) as asked:
             commands: Any = asked.info("commandstats")
         spent = {name.removeprefix("cmdstat_"): each["usec"] / 1e6 for name, each in commands.items()}
         inner = {name: spent.get(name, 0.0) for name in ("hset", "sadd", "hlen", "scard", "expireat", "hgetall")}
-        return steps, inner | {"scripts themselves": spent["evalsha"] - sum(inner.values())}, counted
+        return steps, inner | {"scripts themselves": spent["evalsha"] - sum(inner.values())}, aggregator.work.events
     finally:
         await client.aclose()
         server.close()
-
-
-async def _apply_all(steps: Steps, store: RedisCounterStore, log: Sequence[bytes], settings: Settings) -> int:
-    keeping = Keeping(hours_s=45 * 86_400.0, days_s=761 * 86_400.0, ids_s=37 * 86_400.0)
-    prefix, knowledge = epoch_prefix(tags(1)[PARTITION], Epoch(1)), Knowledge()
-    periods: dict[int, tuple[Generation, ...]] = {}
-    state = await store.state(PARTITION)
-    at = counted = 0
-    while at < len(log):
-        assert state is not None
-        taken, items = 0, 0
-        with steps.step("decode frames"):
-            frames = [decode_frame(each) for each in log[at : at + 4]]
-        # As many as the queue hands out: what an event brings is about three ids and cells.
-        while taken < len(frames) and (not taken or items + 3.2 * frames[taken].event_count < 20_000):
-            items += round(3.2 * frames[taken].event_count)
-            taken += 1
-        with steps.step("join frames"):
-            run = join(FrameOffset(at), frames[:taken], state.sources, state.source_partitions)
-        periods = {period: periods.get(period, ()) for period in periods_of(run)} | periods
-        place = Place(prefix=prefix, keeping=keeping, knowledge=knowledge, now_s=now_ms() // 1000, elapsed_s=0.0)
-        with steps.step("group events"):
-            fold = Fold(run, epoch=Epoch(1), periods=periods, place=place)
-            request = fold.request
-        read = await store.read(PARTITION, request)
-        with steps.step("the rest of the fold"):
-            folded: Folded = fold.finish(read)
-        with steps.step("pack for Redis"):
-            pack_run(folded.request)
-        assert await store.apply(PARTITION, folded.request) == Applied()
-        periods |= folded.periods
-        with steps.step("remember what was written"):
-            folded.learn()
-            knowledge.make_room()
-        at += taken
-        counted += len(run)
-        state = await store.state(PARTITION)
-    return counted
 
 
 def _rounded(seconds: dict[str, float], events: int) -> dict[str, float]:

@@ -1,0 +1,1 @@
+"""What a deployment needs: from events, users and organizations to partitions, workers and memory. Pure formulas."""
