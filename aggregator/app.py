@@ -24,8 +24,6 @@ from services.kafka_connection import notice_hang_ups
 from services.settings import KafkaSettings, Settings, WrongSettings, write_duration
 from services.trace_context import Headers, read_traces
 
-"""Of a deployment whose `kafka.group_prefix` is the default."""
-
 
 def check_times(settings: Settings) -> None:
     """Check that a request to Kafka may take as long as a session: joining the group does.

@@ -34,8 +34,6 @@ from services.settings import Settings
 from services.stuck import Work
 from services.telemetry import Telemetry
 
-"""Of a deployment whose `kafka.group_prefix` is the default."""
-
 
 class IngestWorker:
     """One member of the ingest group.

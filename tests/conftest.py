@@ -8,8 +8,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import settings
 
 from tests.support import servers
+
+# How long an example takes says more of what else runs on two cores than of the code.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 ROOT = Path(__file__).parent.parent
 _not_run = pytest.StashKey[int]()
