@@ -78,13 +78,13 @@ class HealthServer:
         """Listen, and write the address file.
 
         Raises:
-            Refused: the address cannot be had.
+            Refused: the address cannot be had, or the file not be written.
         """
-        self._server = self._listen()
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="health", daemon=True)
-        self._thread.start()
+        server = self._server = self._listen()
         if self._address_file is not None:
-            _write_whole(self._address_file, self.address + "\n")
+            self._tell_address(self._address_file)
+        self._thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="health", daemon=True)
+        self._thread.start()
 
     def _listen(self) -> "_Server":
         host, port = self._bind
@@ -94,6 +94,17 @@ class HealthServer:
             raise Refused(
                 f"health and metrics cannot be served on {host}:{port} ({error.strerror}): free the port, or set this"
                 " role's host and port (of the API health_host and health_port) to an address of this machine"
+            ) from error
+
+    def _tell_address(self, file: Path) -> None:
+        try:
+            _write_whole(file, self.address + "\n")
+        except OSError as error:
+            if self._server is not None:
+                self._server.server_close()
+            raise Refused(
+                f"the address of health and metrics cannot be written to {file} ({error.strerror}): set this role's"
+                " address_file to a place that can be written, or leave it out"
             ) from error
 
     def stop(self) -> None:
