@@ -83,15 +83,15 @@ class HealthServer:
         """Listen, and write the address file.
 
         Raises:
-            Refused: the address cannot be had.
+            Refused: the address cannot be had, or the file not be written.
         """
-        self._server = self._listen()
+        server = self._server = self._listen()
+        if self._address_file is not None:
+            self._tell_address(self._address_file)
         self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(LOOK_FOR_STOP_S,), name="health", daemon=True
+            target=server.serve_forever, args=(LOOK_FOR_STOP_S,), name="health", daemon=True
         )
         self._thread.start()
-        if self._address_file is not None:
-            _write_whole(self._address_file, self.address + "\n")
 
     def _listen(self) -> "_Server":
         host, port = self._bind
@@ -101,6 +101,17 @@ class HealthServer:
             raise Refused(
                 f"health and metrics cannot be served on {host}:{port} ({error.strerror}): free the port, or set this"
                 " role's host and port (of the API health_host and health_port) to an address of this machine"
+            ) from error
+
+    def _tell_address(self, file: Path) -> None:
+        try:
+            _write_whole(file, self.address + "\n")
+        except OSError as error:
+            if self._server is not None:
+                self._server.server_close()
+            raise Refused(
+                f"the address of health and metrics cannot be written to {file} ({error.strerror}): set this role's"
+                " address_file to a place that can be written, or leave it out"
             ) from error
 
     def stop(self) -> None:

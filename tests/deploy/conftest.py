@@ -1,8 +1,6 @@
 """The image replayed, and the compose file started from it, once for all tests."""
 
-import os
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -55,8 +53,8 @@ def containers(composition: Composition) -> Iterator[dict[str, Container]]:
             container.await_ready()
         yield started
         for container in started.values():
-            os.kill(container.pid, signal.SIGTERM)
-        assert {name: container.stop() for name, container in started.items()} == dict.fromkeys(ROLES, 0)
+            container.ask_to_stop()
+        assert {name: container.ended() for name, container in started.items()} == dict.fromkeys(ROLES, 0)
     finally:
         for container in started.values():
             container.kill()

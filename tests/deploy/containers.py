@@ -1,6 +1,8 @@
 """The services of deploy/compose.yaml that run our image, as processes in the replayed tree."""
 
 import asyncio
+import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Final
@@ -14,6 +16,7 @@ from tests.support.pipeline import await_condition
 from tests.support.ports import LOOPBACK, free_ports
 
 READY_SECONDS: Final = 60
+STOP_SECONDS: Final = 30
 SECRETS: Final = "/run/secrets/tidemark"
 _HEALTH_PORT: Final = "8081"
 
@@ -111,9 +114,13 @@ class Container:
     def written(self) -> str:
         return self._child.written()
 
-    def stop(self) -> int | None:
-        """Stop it as an engine does, and return its exit code."""
-        self._child.stop(seconds=25)
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM, once, as an engine does."""
+        os.kill(self.pid, signal.SIGTERM)
+
+    def ended(self) -> int | None:
+        """Return the exit code, when it has ended."""
+        await_condition(lambda: not self._child.running, f"{self.name} ends", seconds=STOP_SECONDS)
         return self._child.exit_code
 
     def kill(self) -> None:

@@ -50,6 +50,13 @@ def test_an_address_that_cannot_be_had_is_refused_in_one_sentence(server: Health
         HealthServer(Telemetry("api"), host, port).start()
 
 
+def test_an_address_file_that_cannot_be_written_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    server = HealthServer(Telemetry("api"), address_file=tmp_path / "file" / "address")
+    with pytest.raises(Refused, match=r"cannot be written to .*address \(.+\): set this role's address_file"):
+        server.start()
+
+
 def test_it_serves_on_all_addresses_where_that_is_set(tmp_path: Path) -> None:
     running = HealthServer(Telemetry("ingest"), "0.0.0.0", address_file=tmp_path / "address")
     running.start()
