@@ -34,12 +34,12 @@ class TrustingConnection(SSLConnection):
     """
 
     def __init__(self, *, tls: ssl.SSLContext, **options: Any) -> None:
-        super().__init__(**options)  # type: ignore[no-untyped-call]
+        super().__init__(**options)
         self.ssl_context.context = tls
 
     async def _connect(self) -> None:
         try:
-            await super()._connect()
+            await super()._connect()  # type: ignore[no-untyped-call]
         except (OSError, TimeoutError) as error:
             # Redis waits for the end of a line, which TLS may never send.
             if _is_said_by_tls(error) or not await speaks_plain(self.host, self.port, b"PING\r\n", _is_its_answer):

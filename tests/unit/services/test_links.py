@@ -107,7 +107,7 @@ def test_files_of_tls_are_looked_at_when_the_settings_are_loaded(
 def test_only_the_authority_of_the_settings_is_trusted(authority: Authority) -> None:
     redis = load_settings({"redis": {"url": "rediss://host:1", "ssl_ca_file": authority.file}}).redis
     pool = connection_pool(redis, timeout_s=1, connections=1, name="tests", socket_timeout_s=1)
-    context = pool.make_connection().ssl_context.get()
+    context = pool.make_connection().ssl_context.get()  # type: ignore[no-untyped-call]
     assert context.cert_store_stats()["x509_ca"] == 1
     assert context.check_hostname
     assert context.verify_mode is ssl.CERT_REQUIRED
