@@ -71,7 +71,7 @@ async def _serve_until_signalled(settings: Settings, tiers: Tiers, verifier: Tok
         health.start()
         stack.callback(health.stop)
         # Refuses here what no waiting mends; a store that is away only keeps the API from being ready.
-        await look_at_store(watched, partitions, health)
+        await look_at_store(watched, partitions, health, range(partitions))
         await verifier.warm_up()
         host, port = bound.getsockname()[:2]
         structlog.get_logger().info("listening", host=host, port=port, health=health.address)

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -63,29 +63,37 @@ async def serve(app: FastAPI, bound: socket.socket, stop: asyncio.Event) -> None
     await serving
 
 
-async def look_at_store(store: CounterStore, partitions: int, health: HealthServer) -> None:
-    """Ask the store for one state, and say in `/readyz` whether it answered.
+async def look_at_store(store: CounterStore, partitions: int, health: HealthServer, looked_at: Sequence[int]) -> None:
+    """Ask the store for the states of some partitions, and say in `/readyz` whether it answered.
 
     Raises:
-        StoreRefused: the store holds what cannot be read under these settings.
+        StoreRefused: one holds what cannot be read under these settings, or by this release.
     """
-    try:
-        state = await store.state(PartitionId(0))
-    except StoreUnavailable as error:
-        health.not_ready(STORE, str(error))
-        return
-    if state is not None and state.partitions != partitions:
-        raise StoreRefused(other_partitions(state.partitions, partitions))
+    for number in looked_at:
+        try:
+            state = await store.state(PartitionId(number))
+        except StoreUnavailable as error:
+            health.not_ready(STORE, str(error))
+            return
+        if state is not None and state.partitions != partitions:
+            raise StoreRefused(other_partitions(state.partitions, partitions))
     health.ready(STORE)
 
 
 async def keep_looking_at_store(store: CounterStore, partitions: int, health: HealthServer) -> None:
-    """Look every second until cancelled. A refusal makes the API not ready; it may be mended in the store."""
+    """Look every second until cancelled, at one partition after the other.
+
+    A refusal makes the API not ready until that partition is mended in the store: a rebuild by a newer release goes
+    partition by partition.
+    """
+    number = 0
     while True:
         try:
-            await look_at_store(store, partitions, health)
+            await look_at_store(store, partitions, health, [number])
         except StoreRefused as error:
             health.not_ready(STORE, str(error))
+        else:
+            number = (number + 1) % partitions
         await asyncio.sleep(LOOK_INTERVAL_S)
 
 

@@ -19,6 +19,7 @@ from tests.faults.redis_states import (
     client,
     delete_frames_before,
     lasting_load,
+    logged,
 )
 from tests.faults.verdict import assert_right
 from tests.scaleout.deploying import deployed
@@ -31,6 +32,7 @@ from tests.support.servers import Broker
 pytestmark = [pytest.mark.scaleout, pytest.mark.guarantee, pytest.mark.timeout(120)]
 
 SNAPSHOT = "dump.rdb"
+FOLDED_FROM_NOTHING = "redis_is_empty_frames_are_folded_again"
 WITHOUT_LOG = ("--appendonly", "no")
 
 
@@ -49,12 +51,15 @@ def test_a_snapshot_is_brought_forward_by_the_frames_and_refused_where_they_do_n
                 assert {(row["verdict"], row["firstKept"]) for row in rows} == {("reaches", 0)}
                 assert all(row["waiting"] >= 3 and row["keptUntil"] > row["keptSince"] for row in rows)
             assert all(at < now for at, now in zip(held, deployment.applied(), strict=True))
+            begun = len(logged(aggregator, FOLDED_FROM_NOTHING))
             put_in_place(redis, backup)
             died = aggregator.await_exit()
             assert (died.code, LOST_WRITES in died.last_line) == (REFUSED, True), died
             aggregator.await_ready()
             await_progress(deployment, deployment.applied())
         assert_right(deployment, publisher.published)
+        # From the snapshot, and not from an empty Redis and the whole log.
+        assert len(logged(aggregator, FOLDED_FROM_NOTHING)) == begun
 
         # Of one partition only, and by one frame only.
         delete_frames_before(deployment, [0, 0, held[2] + 2, 0])

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.scaleout, pytest.mark.guarantee, pytest.mark.timeout(1
 
 NEWER = LAYOUT + 1
 SAID = (f"key layout {NEWER}", f"reads up to {LAYOUT}", "install Tidemark 9.9.0 or later; nothing was changed")
-STATE = state_key(tags(PARTITIONS)[0])
+STATE = state_key(tags(PARTITIONS)[2])
 
 
 def test_an_old_release_on_a_newer_layout_stops_changes_nothing_and_loses_nothing(

@@ -19,6 +19,8 @@ class NoHistory(Exception):
 def previous_commit() -> str:
     """Return the last tag before this commit, else the commit before the last one that changed the product.
 
+    Of a merge the first parent counts: what the main line was before it.
+
     Raises:
         NoHistory: this is no clone, or one that was cut off before that.
     """
@@ -26,7 +28,7 @@ def previous_commit() -> str:
         raise NoHistory("this tree is no clone: there is no earlier commit to build")
     if tag := _git("describe", "--tags", "--abbrev=0", "HEAD^"):
         return tag
-    changed = _git("log", "-1", "--format=%H", "--", *PRODUCT, "pyproject.toml")
+    changed = _git("log", "--first-parent", "-1", "--format=%H", "--", *PRODUCT, "pyproject.toml")
     before = changed and _git("rev-parse", "--verify", f"{changed}^")
     if not before:
         raise NoHistory("this clone is shallow: there is no earlier commit to build; fetch its history")
