@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Coroutine
 from typing import Any, Final
 
 import structlog
+from aiokafka.errors import KafkaError
 
 from aggregator.app import GROUP, build_app, check_times
 from aggregator.errors import FrameHeld, LostWrites
@@ -18,7 +19,7 @@ from aggregator.retrying import Retrying
 from services.counters import CounterStore
 from services.dependencies import ask_kafka_and_redis
 from services.health import HealthServer, keep_beating
-from services.kafka import KafkaRefused, KafkaUnavailable
+from services.kafka import KafkaRefused, KafkaUnavailable, translated
 from services.lifecycle import Exit, Refused, run, stop_on_signals
 from services.redis_checks import check_partitions, check_server
 from services.redis_client import connect
@@ -31,6 +32,7 @@ from services.topics import check_frames
 from services.watchdog import under_watch
 
 PART_STOP_S: Final = 6.0
+LOOK_INTERVAL_S: Final = 1.0
 
 
 def main() -> int:
@@ -104,6 +106,7 @@ async def _work(
     owner = Owner(settings, store, probe, retrying, telemetry, health, spans)
     app = build_app(settings, owner)
     parts = [_task(owner.watch_store()), _task(owner.watch_log()), _task(app.start()), _task(_crashed(app))]
+    parts.append(_task(_shut_out(app)))
     structlog.get_logger().info("started", group=GROUP, topic=settings.topics.frames)
     ended = _task(stop.wait())
     try:
@@ -134,9 +137,21 @@ def _task(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
     return asyncio.create_task(work)
 
 
+async def _shut_out(app: Any) -> None:
+    """Raise what keeps the worker out of its group."""
+    while True:
+        await asyncio.sleep(LOOK_INTERVAL_S)
+        if (error := app.consumer.why_no_member()) is not None:
+            with translated(f"joining the group {GROUP}"):
+                raise error
+
+
 async def _crashed(app: Any) -> None:
     """Raise what crashed Faust."""
     await app._crashed.wait()
+    with translated("reading frames by a group"):
+        if isinstance(app.crash_reason, KafkaError):
+            raise app.crash_reason
     raise RuntimeError("the Faust worker crashed") from app.crash_reason
 
 

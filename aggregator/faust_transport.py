@@ -16,6 +16,14 @@ Positions = Callable[[Iterable[TP]], Awaitable[Mapping[TP, int]]]
 class PositioningConsumer(AiokafkaConsumer):
     """Faust's consumer, positioned by `transport.positions`."""
 
+    def why_no_member(self) -> BaseException | None:
+        """Return what keeps this worker out of its group for good, such as a user who may not read by it.
+
+        The client keeps it for the next call of a method that Faust does not use, and Faust waits for ever.
+        """
+        coordinator = getattr(getattr(self._thread, "_consumer", None), "_coordinator", None)
+        return getattr(coordinator, "_pending_exception", None)
+
     async def seek_to_committed(self) -> Mapping[TP, int]:
         transport = self.transport
         assert isinstance(transport, PositioningTransport)

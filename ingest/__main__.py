@@ -70,11 +70,12 @@ async def _main(settings: Settings) -> int:
 async def _work(settings: Settings, telemetry: Telemetry, health: HealthServer, stop: asyncio.Event) -> None:
     consumer = _consumer(settings)
     producer = make_producer(settings.kafka)
-    with translated("connecting to Kafka"):
-        await producer.start()
-        await consumer.start()
-    structlog.get_logger().info("started", group=GROUP, topics=[settings.topics.events, settings.topics.directory])
     try:
+        with translated("connecting to Kafka"):
+            await producer.start()
+            await consumer.start()
+        topics = [settings.topics.events, settings.topics.directory]
+        structlog.get_logger().info("started", group=GROUP, topics=topics)
         await IngestWorker(settings, consumer, producer, telemetry, health).run(stop)
     except Exception:
         await abandon_producer(producer)

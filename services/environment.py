@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import services
+from services.secret_files import FILE, write_secret
 from services.settings import CONFIG_VARIABLE, Settings, environment
 
 PREFIX = "TIDEMARK_"
@@ -35,10 +36,20 @@ def insist(variables: Mapping[str, str]) -> None:
     os.environ.update(variables)
 
 
-def child_environment(settings: Settings) -> dict[str, str]:
-    """Return the environment in which a child runs with exactly these settings, from the code that runs here."""
-    inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
-    return inherited | _python_path() | environment(settings)
+def inherited() -> dict[str, str]:
+    """Return this process's environment without Tidemark's variables: what any program may see."""
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
+
+
+def child_environment(settings: Settings, directory: Path) -> dict[str, str]:
+    """Return the environment in which a child runs with exactly these settings, from the code that runs here.
+
+    Secrets are not in it: they are written to files in `directory`, which must live as long as the child.
+    """
+    plain = environment(settings, secrets=False)
+    secrets = {name: value for name, value in environment(settings).items() if name not in plain}
+    files = {f"{name}{FILE.upper()}": str(write_secret(directory / name, value)) for name, value in secrets.items()}
+    return inherited() | _python_path() | plain | files
 
 
 def _python_path() -> dict[str, str]:

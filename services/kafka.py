@@ -47,21 +47,21 @@ class KafkaRefused(Exception):
 @contextmanager
 def translated(doing: str) -> Iterator[None]:
     """Turn a client error into `KafkaUnavailable` or `KafkaRefused`, with what was being done."""
-    try:
-        with noticing_failures() as failures:
+    with noticing_failures() as failures:
+        try:
             yield
-    except (KafkaConnectionError, KafkaTimeoutError, RequestTimedOutError) as error:
-        if (why := why_not_let_in(failures)) is not None:
-            raise KafkaRefused(f"{doing}: {why}") from error
-        hint = f" ({HUNG_UP})" if hung_up(failures) else ""
-        raise KafkaUnavailable(f"{doing}: {error}{hint}") from error
-    except _UNAUTHORIZED as error:
-        raise KafkaRefused(
-            f"{doing}: Kafka does not let this user do it ({error}): give it what deploy/docs/security.md lists"
-        ) from error
-    except KafkaError as error:
-        kind = KafkaUnavailable if error.retriable else KafkaRefused
-        raise kind(f"{doing}: {error}") from error
+        except (KafkaConnectionError, KafkaTimeoutError, RequestTimedOutError) as error:
+            if (why := why_not_let_in(failures)) is not None:
+                raise KafkaRefused(f"{doing}: {why}") from error
+            hint = f" ({HUNG_UP})" if hung_up(failures) else ""
+            raise KafkaUnavailable(f"{doing}: {error}{hint}") from error
+        except _UNAUTHORIZED as error:
+            raise KafkaRefused(
+                f"{doing}: Kafka does not let this user do it ({error}): give it what deploy/docs/security.md lists"
+            ) from error
+        except KafkaError as error:
+            kind = KafkaUnavailable if error.retriable else KafkaRefused
+            raise kind(f"{doing}: {error}") from error
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:

@@ -69,6 +69,8 @@ def _why(error: BaseException) -> str | None:
                     "Kafka asks for no user and password at TIDEMARK_KAFKA__BOOTSTRAP_SERVERS: set"
                     " TIDEMARK_KAFKA__SECURITY_PROTOCOL to PLAINTEXT or SSL, or name the listener that asks for them"
                 )
+            case _:
+                pass
     return why_refused(error, KAFKA)
 
 

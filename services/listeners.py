@@ -22,8 +22,8 @@ async def speaks_tls(host: str, port: int) -> bool:
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(_ANSWER_S):
             _, writer = await asyncio.open_connection(host, port, ssl=context)
-        writer.close()
-        return True
+            await _hang_up(writer)
+            return True
     return False
 
 
@@ -40,5 +40,12 @@ async def speaks_plain(host: str, port: int, request: bytes, is_answer: Callable
                 writer.write(request)
                 return is_answer(await reader.read(_ANSWER_BYTES))
             finally:
-                writer.close()
+                await _hang_up(writer)
     return False
+
+
+async def _hang_up(writer: asyncio.StreamWriter) -> None:
+    """Close without the ceremony of TLS, for which the other side may take its time."""
+    writer.transport.abort()
+    with suppress(OSError):
+        await writer.wait_closed()

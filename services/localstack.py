@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.clock import monotonic_s
+from services.environment import inherited
 from services.processes import Child, Write
 
 LOOPBACK: Final = "127.0.0.1"
@@ -116,7 +117,7 @@ async def _start(name: str, command: Callable[[int], list[str]], write: Write) -
     last_line = ""
     for _ in range(_TRIES):
         port = free_port()
-        child = await Child.start(command(port), os.environ, write)
+        child = await Child.start(command(port), inherited(), write)
         if await _listens(child, port):
             return LocalServer(name=name, address=f"{LOOPBACK}:{port}", child=child)
         await child.stop(STOP_PATIENCE_S)

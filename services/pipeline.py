@@ -144,7 +144,7 @@ async def running(request: PipelineRequest, say: Say) -> AsyncIterator[Pipeline]
         say(f"kafka {settings.kafka.bootstrap_servers}, redis {settings.redis.url}")
         for name in await topics.create_missing(settings):
             say(f"created topic {name}")
-        variables = child_environment(settings)
+        variables = child_environment(settings, directory)
         counts = {"ingest": request.ingest, "aggregator": request.aggregators, "api": 1}
         if settings.canary.enabled:
             counts["canary"] = 1

@@ -34,7 +34,7 @@ class TrustingConnection(SSLConnection):
     """
 
     def __init__(self, *, tls: ssl.SSLContext, **options: Any) -> None:
-        super().__init__(**options)  # type: ignore[no-untyped-call]
+        super().__init__(**options)
         self.ssl_context.context = tls
 
     async def _connect(self) -> None:
@@ -61,7 +61,7 @@ def secure(pool: ConnectionPool, settings: RedisSettings) -> None:
         "username": settings.username,
         "password": settings.password.get_secret_value() if settings.password else None,
     }
-    scheme = urlsplit(settings.url).scheme
+    scheme = urlsplit(settings.url).scheme.removesuffix("+cluster")
     if scheme == "redis":
         pool.connection_class = PlainConnection
     elif scheme == "rediss":

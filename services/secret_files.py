@@ -3,6 +3,7 @@
 So it stands neither in a process's environment nor in a configuration file; Docker, Compose and Kubernetes mount it.
 """
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -32,8 +33,15 @@ def with_secrets(values: Mapping[str, Any], defaults: Mapping[str, Any], secrets
     return found
 
 
+def write_secret(file: Path, secret: str) -> Path:
+    """Write a secret for its owner's eyes only, so that `read_secret` reads it back; return the file."""
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as content:
+        content.write(secret + "\n")
+    return file
+
+
 def read_secret(setting: str, file: Path) -> str:
-    """Return what a file holds, without the ends of lines behind it.
+    """Return what a file holds, without the end of a line behind it, which editors leave there.
 
     Raises:
         ValueError: it cannot be read or holds nothing; the text names setting and file, never what is in it.
@@ -41,7 +49,7 @@ def read_secret(setting: str, file: Path) -> str:
     try:
         with file.open("rb") as content:
             raw = content.read(_BYTES_MAX + 1)
-        secret = raw.decode().rstrip("\r\n")
+        secret = raw.decode().removesuffix("\n").removesuffix("\r")
     except OSError as error:
         raise ValueError(
             f"{setting} names {file}, which cannot be read ({error.strerror}): put the secret there, readable for this"

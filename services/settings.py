@@ -157,7 +157,7 @@ class RedisSettings(Group):
 
     @model_validator(mode="after")
     def _files_fit_the_address(self) -> "RedisSettings":
-        if urlsplit(self.url).scheme == "rediss":
+        if urlsplit(self.url).scheme.startswith("rediss"):
             client_context(self.ssl_ca_file, self.ssl_certificate_file, self.ssl_key_file)
         elif self.ssl_ca_file or self.ssl_certificate_file or self.ssl_key_file:
             raise ValueError("files of TLS are given, but url does not begin with rediss://: let it")
@@ -173,7 +173,7 @@ def _address_of_redis(url: str) -> SplitResult:
         ValueError: it is none, or has options that are settings here.
     """
     parts = urlsplit(url)
-    if parts.scheme not in ("redis", "rediss", "unix"):
+    if parts.scheme.removesuffix("+cluster") not in ("redis", "rediss", "unix"):
         raise ValueError("url: give an address such as redis://host:6379/0, rediss://host:6379/0 or unix:///path")
     for name in parse_qs(parts.query):
         if name.startswith("ssl_") or name in ("username", "password"):

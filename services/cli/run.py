@@ -78,5 +78,5 @@ def refuse_known_secrets(role: Role, settings: Settings) -> None:
     if secret.get_secret_value() == DEVELOPMENT_SECRET:
         raise WrongSettings(
             f"{variable} is the development secret, which everybody knows, and it {use}:"
-            " set one of your own, or pass --development to try out"
+            f" set one of your own (or name its file in {variable}_FILE), or pass --development to try out"
         )

@@ -23,7 +23,10 @@ from tests.support.worker import Worker
 
 OPERATOR: Final = "tidemark-operator"
 PRODUCERS: Final = "producers"
-USERS: Final = ("tidemark-ingest", "tidemark-aggregator", "tidemark-api", OPERATOR, PRODUCERS)
+HALFWAY: Final = "halfway"
+"""Whom no list names: a test may give it something."""
+
+USERS: Final = ("tidemark-ingest", "tidemark-aggregator", "tidemark-api", OPERATOR, PRODUCERS, HALFWAY)
 REDIS_USERS: Final = ("tidemark", "tidemark-api")
 ROLES: Final = ("ingest", "ingest", "aggregator", "aggregator", "api")
 

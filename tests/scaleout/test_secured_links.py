@@ -1,26 +1,37 @@
 """The whole pipeline on links that are all secured: every link by TLS, every user by name, and no secret anywhere."""
 
+import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from aggregator.app import GROUP
+from services.clock import now_ms
+from services.identifiers import UserId
+from services.redis_client import answers
+from services.tokens import issue_ops_token, token_key
 from tests.faults.load import seeded_load
 from tests.faults.publisher import Publisher
 from tests.faults.verdict import assert_right
 from tests.scaleout.listed import redis_commands
-from tests.scaleout.secured import ROLES, SecuredDeployment, SecuredServers
+from tests.scaleout.secured import HALFWAY, OPERATOR, PRODUCERS, ROLES, SecuredDeployment, SecuredServers
 from tests.support.deployment import Deployment
+from tests.support.kafka_acls import Allowed, give
+from tests.support.worker import Worker
 
-pytestmark = [pytest.mark.guarantee, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.guarantee, pytest.mark.timeout(300)]
 
 EVENTS = 4_000
 RATE = 1_500
-ADMINS = frozenset({"info", "config|resetstat"})
-"""Commands of the test itself, on the server whose statistics it reads."""
+UNLISTED = frozenset({"hello", "auth", "config|resetstat"})
+"""By which a user says who it is, which no list forbids; and one of the test itself."""
+
+OF_THE_TEST = frozenset({"info"})
+"""A command of the list that the test uses too, so that its use by others does not show."""
 
 
 @pytest.fixture(scope="module")
@@ -58,13 +69,46 @@ def test_everything_is_counted_once_by_users_who_may_do_no_more_than_the_page_li
     assert_right(deployment, published)
     servers.kafka.heal()
     assert [worker.exits for worker in workers] == [[]] * len(ROLES), deployment.logs()
-    said = what_operators_do(deployment, json.loads(published[0].value))
+    counted = json.loads(published[0].value)
+    said = what_operators_do(deployment, counted)
+    what_the_api_answers(deployment, workers[-1], counted)
     assert_right(deployment, published)
     said += what_operators_publish(deployment, published[0].value)
+    asyncio.run(answers(deployment.settings.redis, timeout_s=5))  # as a watchdog asks
     with servers.redis.as_admin() as admin:
-        used = {name.removeprefix("cmdstat_") for name in admin.info("commandstats")} - ADMINS
-    assert used == redis_commands("tidemark") | redis_commands("tidemark-api")
+        statistics = admin.info("commandstats")
+    used = {name.removeprefix("cmdstat_") for name, row in statistics.items() if row["calls"]} - UNLISTED
+    assert used | OF_THE_TEST == redis_commands("tidemark") | redis_commands("tidemark-api")
     assert_nothing_secret(servers, deployment, said)
+
+
+@pytest.mark.parametrize(
+    ("role", "user", "lacks"),
+    [
+        ("ingest", "tidemark-api", "ClusterAuthorizationFailed"),  # no topic to write to
+        ("ingest", OPERATOR, "GroupAuthorizationFailed"),
+        ("aggregator", "tidemark-api", "GroupAuthorizationFailed"),
+        ("aggregator", HALFWAY, "TopicAuthorizationFailed"),
+    ],
+)
+def test_a_role_whose_user_may_do_less_ends_with_3_and_says_at_what(
+    role: str, user: str, lacks: str, servers: SecuredServers, deployment: SecuredDeployment
+) -> None:
+    frames = deployment.settings.topics.frames
+    describe, read = frozenset({"Describe"}), frozenset({"Read"})
+    give(
+        servers.kafka,
+        [
+            Allowed(user=HALFWAY, kind="topic", name=frames, operations=describe),
+            Allowed(user=HALFWAY, kind="group", name=GROUP, operations=read),
+        ],
+    )
+    worker = deployment.worker(role, restarts=False, variables=servers.kafka_as(user))
+    worker.start()
+    ended = worker.await_exit(seconds=40)
+    assert ended.code == 3, worker.tail()
+    assert lacks in ended.last_line
+    assert "Kafka does not let this user do it" in ended.last_line
 
 
 def what_operators_do(deployment: Deployment, counted: Mapping[str, Any]) -> list[str]:
@@ -89,18 +133,38 @@ def what_operators_do(deployment: Deployment, counted: Mapping[str, Any]) -> lis
     key = json.loads(run("api-key", "create", "--organization", organization, "--name", "tests", "--json"))
     run("api-key", "list")
     run("api-key", "revoke", key["id"])
-    with deployment.client(organization) as client:
-        day = str(counted["time"])[:10]
-        asked = {"organizationId": organization, "granularity": "daily", "from": f"{day}T00:00:00Z"}
-        asked["to"] = f"{day}T23:00:00Z"
-        assert client.get("/api/v1/organization/usage", params=asked).status_code == 200
     return said
 
 
-def what_operators_publish(deployment: Deployment, event: bytes) -> list[str]:
-    """Run the commands that add records, when everything else is compared, and return all that was printed."""
+def what_the_api_answers(deployment: Deployment, api: Worker, counted: Mapping[str, Any]) -> None:
+    """Ask for usage, which counts the request too, and for what operators ask."""
+    organization, day = str(counted["organizationid"]), str(counted["time"])[:10]
+    usage = {"organizationId": organization, "granularity": "daily"}
+    usage |= {"from": f"{day}T00:00:00Z", "to": f"{day}T23:00:00Z"}
+    with deployment.client(organization) as client:
+        for _ in range(2):  # the second counts beside the first
+            assert client.get("/api/v1/organization/usage", params=usage).status_code == 200
+    key = token_key(deployment.settings.api)
+    token = issue_ops_token(UserId("tests"), key, issued_s=now_ms() // 1000, lifetime_s=60)
+    event = {"organization": organization, "source": counted["source"], "id": counted["id"]}
+    with httpx.Client(base_url=f"http://{api.address()}", headers={"Authorization": f"Bearer {token}"}) as client:
+        lag = client.get("/ops/lag", timeout=20)
+        ledger = client.get("/ops/ledger", timeout=20)
+        trace = client.get("/ops/trace", params=event, timeout=20)
+    assert [each.status_code for each in (lag, ledger, trace)] == [200] * 3
+    rows = [row for row in lag.json()["lag"] if row["topic"] == deployment.settings.topics.frames]
+    assert all(row["end"] is not None and row["owner"].startswith(GROUP) for row in rows), rows
+    assert trace.json()["verdict"] == "accepted"
+
+
+def what_operators_publish(deployment: SecuredDeployment, event: bytes) -> list[str]:
+    """Run what adds records, when everything else is compared, and return all that the commands printed."""
     file = deployment.directory / "one.ndjson"
     file.write_bytes(event + b"\n")
+    canary = deployment.worker("canary", restarts=False, variables=deployment.servers.kafka_as(PRODUCERS))
+    canary.start()
+    canary.await_ready()
+    assert canary.stop() == 0, canary.tail()
     commands = (
         ("publish", str(file)),
         ("dead-letters", "replay", "--reason", "not_json", "--force", "--no-wait"),

@@ -1,6 +1,7 @@
 """What a client is told whose link to Redis is set up wrong: one sentence, with the setting and the remedy."""
 
 import asyncio
+import gc
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -97,6 +98,12 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with ExitStack() as stack:
         yield World(tmp_path_factory.mktemp("links"), stack)
+
+
+@pytest.fixture(autouse=True)
+def _tidy() -> Iterator[None]:
+    yield
+    gc.collect()  # what is left behind shows here, and not in another test
 
 
 def test_what_is_set_up_right_is_let_in(world: World) -> None:

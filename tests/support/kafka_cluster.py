@@ -77,14 +77,10 @@ class ClusterNode(KafkaServer):
         if self._controller is None:
             del settings["advertised.listeners"]
             listener = f"CONTROLLER://{address}"
-            return settings | {"process.roles": "controller", "listeners": listener} | self._security.of_controller()
+            return settings | {"process.roles": "controller", "listeners": listener, **self._security.of_controller()}
         name = self._security.listener
-        return (
-            settings
-            | {"process.roles": "broker", "listeners": f"{name}://{self.bootstrap}"}
-            | {"advertised.listeners": f"{name}://{self.advertised}"}
-            | self._security.of_broker()
-        )
+        settings |= {"process.roles": "broker", "listeners": f"{name}://{self.bootstrap}"}
+        return settings | {"advertised.listeners": f"{name}://{self.advertised}", **self._security.of_broker()}
 
     def _format_options(self) -> list[str]:
         return [*super()._format_options(), *self._security.format_options()]

@@ -25,8 +25,10 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 def new_uuid() -> str:
-    """Return an id as Kafka writes them."""
-    return urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    """Return an id as Kafka writes them: none that its tools would take for an option."""
+    while (text := urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return text
 
 
 def write_properties(file: Path, properties: Mapping[str, str]) -> None:

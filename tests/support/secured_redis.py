@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.support.certificates import Authority, Certificate
 from tests.support.ports import LOOPBACK, free_ports, listens
@@ -68,7 +70,7 @@ class SecuredRedis(RedisServer):
             ssl_certfile=str(self._admins.certificate),
             ssl_keyfile=str(self._admins.key),
             socket_timeout=10,
-            retry=None,
+            retry=Retry(NoBackoff(), 0),
         )
 
     def _arguments(self) -> list[str | Path]:

@@ -23,7 +23,7 @@ def main() -> int:
         return 1
     signal.signal(signal.SIGTERM, _leave)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that a broker is away is no news here
-    with System() as system:
+    with System(secured=options.secured) as system:
         soak = Soak(system, seed=options.seed, minutes=options.minutes, rate=options.rate)
         outcome = soak.run()
         if not outcome.right:
@@ -40,6 +40,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="of the load and of the faults")
     parser.add_argument("--minutes", type=float, default=1)
     parser.add_argument("--rate", type=float, default=RATE, help="records published a second")
+    parser.add_argument("--secured", action="store_true", help="on three brokers, with TLS and users by SCRAM")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was found there too")
     return parser.parse_args()
 

@@ -9,7 +9,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
@@ -38,14 +38,29 @@ class Fault:
     inject: Inject
 
 
-def draw(seed: int) -> Iterator[tuple[Fault, random.Random]]:
-    """Yield faults for ever, each with what it draws from; all kinds come before one comes again."""
+def draw(
+    seed: int, faults: Sequence[Fault] | None = None, first: Sequence[Fault] = ()
+) -> Iterator[tuple[Fault, random.Random]]:
+    """Yield faults for ever, each with what it draws from; all kinds come before one comes again.
+
+    Args:
+        faults: the kinds; `FAULTS` if None.
+        first: those of them that come before the others, so that a short soak has them.
+    """
+    kinds = FAULTS if faults is None else faults
     order = random.Random(f"order of {seed}")
     number = 0
     while True:
-        for fault in order.sample(FAULTS, len(FAULTS)):
+        for fault in sorted(
+            order.sample(kinds, len(kinds)), key=lambda each: number < len(kinds) and each not in first
+        ):
             yield fault, random.Random(f"fault {number} of {seed}")
             number += 1
+
+
+def draw_for(system: System, seed: int) -> Iterator[tuple[Fault, random.Random]]:
+    """Yield the faults that a system can have."""
+    return draw(seed, FAULTS, OF_BROKERS) if system.secured else draw(seed)
 
 
 def _killed(role: str, system: System, rng: random.Random) -> None:
@@ -94,29 +109,33 @@ def _one_more(role: str, system: System, rng: random.Random) -> None:
 
 
 def _broker_killed(system: System, rng: random.Random) -> None:
-    system.kafka.kill()
+    kafka, _ = system.broker(rng)
+    kafka.kill()
     time.sleep(rng.uniform(0, 2))
-    system.kafka.start()
+    kafka.start()
 
 
 def _broker_frozen(system: System, rng: random.Random) -> None:
-    os.kill(system.kafka.pid, signal.SIGSTOP)
+    kafka, _ = system.broker(rng)
+    os.kill(kafka.pid, signal.SIGSTOP)
     try:
         time.sleep(rng.uniform(3, 9))
     finally:
-        os.kill(system.kafka.pid, signal.SIGCONT)
+        os.kill(kafka.pid, signal.SIGCONT)
 
 
 def _broker_cut_off(system: System, rng: random.Random) -> None:
-    system.kafka_proxy.drop()
+    _, proxy = system.broker(rng)
+    proxy.drop()
     try:
         time.sleep(rng.uniform(3, 9))
     finally:
-        system.kafka_proxy.restore()
+        proxy.restore()
 
 
 def _broker_reset(system: System, rng: random.Random) -> None:
-    system.kafka_proxy.reset()
+    _, proxy = system.broker(rng)
+    proxy.reset()
 
 
 def _redis_reset(system: System, rng: random.Random) -> None:
@@ -231,3 +250,6 @@ FAULTS = (
     _fault(15, "replica promoted without the last writes", _replica_promoted),
     _fault(19, "Redis memory full", _redis_full),
 )
+
+OF_BROKERS = tuple(fault for fault in FAULTS if fault.inject is _broker_killed)
+"""What a soak of several brokers must have."""

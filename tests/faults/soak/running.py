@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from services.clock import monotonic_s, now_ms
 from tests.faults.soak.asking import ORGANIZATIONS, AnswerJudge, Asking
-from tests.faults.soak.faults_drawn import draw
+from tests.faults.soak.faults_drawn import draw_for
 from tests.faults.soak.load import Load, StreamPublisher
 from tests.faults.soak.memory import WARM_UP_SECONDS, MemorySampler, RoleMemory, by_role
 from tests.faults.soak.system import SETTLE_SECONDS, System
@@ -107,7 +107,7 @@ class Soak:
     def _disturb(self) -> None:
         gaps = random.Random(f"gaps of {self.outcome.seed}")
         next_s = self._gap_s * gaps.uniform(0.25, 0.75)
-        for fault, rng in draw(self.outcome.seed):
+        for fault, rng in draw_for(self._system, self.outcome.seed):
             hasty, gap_s = gaps.random() < HASTY_SHARE, self._gap_s * gaps.uniform(0.5, 1.5)
             if not self._wait_until(next_s):
                 break

@@ -1,4 +1,7 @@
-"""The whole of Tidemark on servers of its own, each behind a proxy: two ingest, two aggregators, one API."""
+"""The whole of Tidemark on servers of its own, each behind a proxy: two ingest, two aggregators, one API.
+
+Kafka is one broker, or three with all links secured.
+"""
 
 import asyncio
 import random
@@ -13,6 +16,8 @@ import redis
 
 from services.stores import open_store, read_states
 from tests.support.deployment import Deployment
+from tests.support.kafka_cluster import BROKERS, KafkaCluster
+from tests.support.kafka_security import Secured
 from tests.support.kafka_server import KafkaServer
 from tests.support.pipeline import await_condition
 from tests.support.ports import LOOPBACK, free_ports
@@ -22,14 +27,20 @@ from tests.support.worker import Worker
 
 ROLES = ("ingest", "ingest", "aggregator", "aggregator", "api")
 EVENT_PARTITIONS = 4
+USER, PASSWORD = "tidemark", "the-password-of-the-soak"
 SETTLE_SECONDS = 60
 """In which a system that nobody disturbs any more must have caught up."""
 
 
 class System:
-    """Every client reaches Kafka and Redis through the proxies only. Use it as a context manager."""
+    """Every client reaches Kafka and Redis through the proxies only. Use it as a context manager.
 
-    def __init__(self) -> None:
+    Args:
+        secured: whether Kafka is three brokers that talk by TLS and know users by SCRAM, instead of one.
+    """
+
+    def __init__(self, *, secured: bool = False) -> None:
+        self.secured = secured
         self._stack = ExitStack()
         self.directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="tidemark-soak-")))
 
@@ -50,23 +61,45 @@ class System:
         self.redis = RedisServer.start_new()
         self._stack.callback(self._close_redis)
         self.redis_proxy = self._stack.enter_context(TcpProxy(self.redis.port))
-        advertised: dict[str, str] = {}
-        self.kafka = KafkaServer(Path(tempfile.mkdtemp(prefix="tidemark-kafka-")), extra=advertised)
-        self._stack.callback(shutil.rmtree, self.kafka.directory, ignore_errors=True)
-        self.kafka_proxy = self._stack.enter_context(TcpProxy(self.kafka.port))
-        # Whoever asks the broker where it is goes through the proxy from then on.
-        advertised["advertised.listeners"] = f"PLAINTEXT://{self.kafka_proxy.address}"
-        self._stack.callback(self.kafka.kill)
-        self.kafka.start()
+        kafka = self._start_secured_kafka() if self.secured else self._start_kafka()
         self.deployment = Deployment(
             self.directory,
-            kafka=self.kafka_proxy.address,
+            **kafka,
             redis=f"redis://{self.redis_proxy.address}/0",
             api__port=str(free_ports(1)[0]),
             topics__events_partitions=str(EVENT_PARTITIONS),
         ).begin()
         self._stack.callback(self.deployment.close)
         self.deployment.start(*ROLES)
+
+    def _start_kafka(self) -> dict[str, str]:
+        """Start a broker, and return the settings of its proxy."""
+        advertised: dict[str, str] = {}
+        kafka = KafkaServer(Path(tempfile.mkdtemp(prefix="tidemark-kafka-")), extra=advertised)
+        self._stack.callback(shutil.rmtree, kafka.directory, ignore_errors=True)
+        proxy = self._stack.enter_context(TcpProxy(kafka.port))
+        # Whoever asks the broker where it is goes through the proxy from then on.
+        advertised["advertised.listeners"] = f"PLAINTEXT://{proxy.address}"
+        self._stack.callback(kafka.kill)
+        kafka.start()
+        self._brokers: list[tuple[KafkaServer, TcpProxy]] = [(kafka, proxy)]
+        return {"kafka": proxy.address}
+
+    def _start_secured_kafka(self) -> dict[str, str]:
+        """Start three brokers, and return the settings of a client that comes through their proxies."""
+        security = Secured(self.directory / "pki", {USER: PASSWORD}, authorizing=False)
+        cluster = KafkaCluster(Path(tempfile.mkdtemp(prefix="tidemark-cluster-")), security)
+        self._brokers = [(node, self._stack.enter_context(TcpProxy(node.port))) for node in cluster.nodes]
+        self._stack.callback(cluster.close)  # before the proxies: their connections end with it
+        for node, (_, proxy) in zip(cluster.nodes, self._brokers, strict=True):
+            node.advertised = proxy.address
+        cluster.heal()
+        client = {f"kafka__{name}": str(value) for name, value in security.as_user(USER).items()}
+        return {"kafka": cluster.bootstrap, "topics__replication": str(BROKERS), **client}
+
+    def broker(self, rng: random.Random) -> tuple[KafkaServer, TcpProxy]:
+        """Return a broker to do harm to, and the proxy before it."""
+        return self._brokers[0] if len(self._brokers) == 1 else rng.choice(self._brokers)
 
     def _close_redis(self) -> None:
         self.redis.close()  # whichever serves by then

@@ -78,10 +78,11 @@ def test_a_given_setting_is_known_by_variable_and_by_file_even_with_the_default_
     assert not given("redis", "timeout")
 
 
-def test_a_child_gets_these_settings_and_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_gets_these_settings_and_none_of_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TIDEMARK_API__PORT", "1234")
     settings = load_settings({"api": {"port": 8080}, "redis": {"url": "redis://r:1"}})
-    variables = {name: value for name, value in child_environment(settings).items() if name.startswith("TIDEMARK_")}
+    given_to_it = child_environment(settings, tmp_path)
+    variables = {name: value for name, value in given_to_it.items() if name.startswith("TIDEMARK_")}
     assert variables == {"TIDEMARK_REDIS__URL": "redis://r:1"}
 
 
