@@ -94,6 +94,10 @@ def test_rules_and_dashboards_are_those_of_the_project() -> None:
     assert rules["spec"] == yaml.safe_load((DEPLOY / "prometheus/rules.yaml").read_text())
     [boards] = of_kind(example("production"), "ConfigMap")
     assert boards["data"] == {f"tidemark-{path.name}": path.read_text() for path in (DEPLOY / "grafana").glob("*.json")}
+    linked = [path for path in (CHART / "files").rglob("*") if path.is_file()]
+    # A link for each file: some packers do not follow one to a directory.
+    assert len(linked) == len(boards["data"]) + 1
+    assert all(path.is_symlink() for path in linked)
 
 
 def test_a_packed_chart_has_the_rules_and_dashboards_in_it_and_nothing_strange(tmp_path: Path) -> None:
