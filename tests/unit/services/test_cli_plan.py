@@ -51,6 +51,9 @@ def test_a_peak_that_cannot_be_counted_ends_with_1_and_says_what_helps() -> None
     ("arguments", "words"),
     [
         (("--peak", "3"), "peak (3 events/s) is below the average"),
+        (("--peak", "nan"), "Invalid value for '--peak': "),
+        (("--peak", "inf"), "Invalid value for '--peak': give a number"),
+        (("--growth", "inf"), "Invalid value for '--growth': "),
         (("--organizations", "30000"), "users (20,000) are fewer than organizations"),
         (("--mix", "1:2"), "--mix: '1:2' is no 4 numbers"),
         (("--keep-days", "none"), "--keep-days: what is kept for ever grows for ever"),
