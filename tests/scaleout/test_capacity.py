@@ -18,10 +18,10 @@ from services.capacity.population import partition_shares
 from services.capacity.traffic import Replay
 from tests.bench.unit_costs import Measured, Run, measure, shape_of
 
-pytestmark = [pytest.mark.scaleout, pytest.mark.guarantee, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.scaleout, pytest.mark.guarantee, pytest.mark.timeout(600)]
 
 WITHIN = 0.25
-EVENTS = 100_000
+EVENTS = 80_000
 POLL = 20_000
 
 REFERENCE = Run(events=EVENTS)
