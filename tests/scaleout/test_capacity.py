@@ -76,9 +76,8 @@ def test_what_an_event_brings_is_as_the_formulas_count_it(measured: Sequence[Mea
         replay, run, work = replay_of(found.run), found.run, found.work
         holds = memory(replay.demand, replay.kept, run.partitions, 1)
         shares = partition_shares(replay.demand.organizations, None, run.partitions)
-        calls = [
-            (float(share), call(replay.traffic(holds, run.events / 2), float(share), Limits())) for share in shares
-        ]
+        traffic = replay.traffic(holds, run.events / 2)
+        calls = [(float(share), call(traffic, float(share), Limits())) for share in shares if share]
         cells, reads = (sum(share * getattr(each, name) for share, each in calls) for name in ("cells", "reads"))
         assert cells == pytest.approx(work.cells / work.events, rel=WITHIN)
         assert reads == pytest.approx(work.reads / work.events, rel=WITHIN)
