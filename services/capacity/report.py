@@ -68,7 +68,7 @@ def _workers(found: Plan) -> Iterator[Row]:
     ):
         spent = found.microseconds[role]
         most = f"no worker above {found.choices.utilization:.0%}"
-        why = f"{spent:.1f} µs an event: {cores(peak * spent)} at the peak, {most}"
+        why = f"{cores(peak * spent)} at the peak: {spent:.1f} µs an event, fewer when more come; {most}"
         if count is None:
             why = f"{spent:.1f} µs an event: no number is enough, since one partition has {share:.0%}"
         yield part, role.value, "none" if count is None else f"{count}", why
@@ -86,8 +86,8 @@ def _workers(found: Plan) -> Iterator[Row]:
         f"{requests:g} requests/s, of which a process answers {API_REQUESTS:,.0f}",
     )
     spent = found.microseconds[Role.BROKER]
-    yield part, "brokers, cores", f"{peak * spent / 1e6:.2f}", f"{spent:.1f} µs an event, without replication and TLS"
-    yield part, "all roles, cores", f"{found.cores:.2f}", "at the peak, Redis and brokers with them"
+    yield part, "brokers, cores", f"{peak * spent / 1e6:.2g}", f"{spent:.1f} µs an event, without replication and TLS"
+    yield part, "all roles, cores", f"{found.cores:.2g}", "at the peak, Redis and brokers with them"
     if found.catch_up_s is None:
         yield part, "catching up", "never", "the workers planned count less than comes on average"
     else:
@@ -123,7 +123,12 @@ def _redis(found: Plan) -> Iterator[Row]:
     yield part, f"memory of the machine{of_each}", size(each.resident), why
     why = "append-only file, as much again before it is written anew, and the new one"
     yield part, f"disk{of_each}", size(each.disk), why
-    yield part, "cores", f"{needs.load:.2f}", f"{found.microseconds[Role.REDIS]:.1f} µs an event; a Redis is one thread"
+    yield (
+        part,
+        "cores",
+        f"{needs.load:.2g}",
+        f"{found.microseconds[Role.REDIS]:.1f} µs an event, fewer when more come; a Redis is one thread",
+    )
     yield part, "masters", "none" if needs.masters is None else f"{needs.masters}", _why_masters(found)
 
 
@@ -180,7 +185,8 @@ def size(count: float) -> str:
 
 
 def cores(micros_a_second: float) -> str:
-    return f"{micros_a_second / 1e6:.2f} cores"
+    """Return cores with two figures that matter."""
+    return f"{micros_a_second / 1e6:.2g} cores"
 
 
 def duration(seconds: float) -> str:
