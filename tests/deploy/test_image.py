@@ -2,7 +2,9 @@
 
 import re
 import subprocess
+import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 from packaging.markers import Marker, default_environment
@@ -21,6 +23,18 @@ SIZE_MAX = 200 * MEBIBYTE
 def in_tree(built: Built, *program: str, user: str | None = None) -> subprocess.CompletedProcess[str]:
     image = built.image
     return built.tree.run(program, built.environment({}), user=user or image.user, workdir=image.workdir)
+
+
+@pytest.mark.parametrize("lock", ["runtime", "build"])
+def test_each_package_has_a_wheel_for_the_python_of_the_base(lock: str) -> None:
+    """The replay runs on this machine's Python; the base's has files of its own among those that the lock names."""
+    found = re.search(r"^ARG BASE=python:(3\.\d+)-slim", (ROOT / "deploy/Dockerfile").read_text(), re.MULTILINE)
+    assert found is not None
+    uv = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--dry-run", "--target", "/nowhere"]
+    base = ["--python-version", found[1], "--python-platform", "x86_64-manylinux_2_28", "--only-binary", ":all:"]
+    names = ["--no-deps", "--require-hashes", "--requirement", str(ROOT / f"requirements/{lock}.lock")]
+    done = subprocess.run([*uv, *base, *names], capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 0, done.stderr
 
 
 def version() -> str:
