@@ -45,6 +45,7 @@ class Traffic:
         users, teams, organizations: that they fall on.
         product_shares: of the events.
         new_hashes: hashes that an event begins, on average.
+        fresh: names of users that an ingest worker meets and does not remember, for each event.
         known_weight: fields of the hashes that all workers together would have to know.
         hash_fields: of a user's hash, on average.
         week_ids: identities of a period of the dedup index.
@@ -58,6 +59,7 @@ class Traffic:
     organizations: float
     product_shares: Sequence[float]
     new_hashes: float
+    fresh: float
     known_weight: float
     hash_fields: float
     week_ids: float
@@ -69,7 +71,7 @@ class Call:
     """One call of a partition: its `events`, those of a frame, and how many of each an event has.
 
     Attributes:
-        strings: in the frames' tables.
+        strings, fresh: in the frames' tables, and of these, which ingest did not remember.
         cells: written.
         reads, fields: hashes read whole, and fields in them.
         sets: of identities, written to or looked up in.
@@ -78,6 +80,7 @@ class Call:
     events: float
     frame_events: float
     strings: float
+    fresh: float
     cells: float
     reads: float
     fields: float
@@ -120,6 +123,7 @@ def call(of: Traffic, share: float, limits: Limits) -> Call:
         events=events,
         frame_events=frame_events,
         strings=_distinct(users, frame_events) + _distinct(of.teams * share, frame_events) + TEXTS / frame_events,
+        fresh=of.fresh,
         cells=written / events,
         reads=evicted + of.new_hashes,
         fields=evicted * of.hash_fields,

@@ -24,6 +24,7 @@ class UnitCosts:
 
     event: float = 0.0
     string: float = 0.0
+    fresh: float = 0.0
     cell: float = 0.0
     read: float = 0.0
     field: float = 0.0
@@ -35,17 +36,17 @@ class UnitCosts:
         """Return the microseconds of an event in such a call."""
         cells = self.cell * call.cells + self.read * call.reads + self.field * call.fields
         index = self.set * call.sets
-        frames = self.string * call.strings + self.frame / call.frame_events
+        frames = self.string * call.strings + self.fresh * call.fresh + self.frame / call.frame_events
         return self.event + cells + index + frames + self.call / call.events
 
 
 UNIT_COSTS: Final[Mapping[Role, UnitCosts]] = {
-    Role.INGEST: UnitCosts(event=4.40, string=2.39, frame=723.0),
+    Role.INGEST: UnitCosts(event=5.66, string=0.50, fresh=16.2, frame=638.0),
     Role.AGGREGATOR: UnitCosts(event=0.92, cell=2.82, read=4.34, field=0.67, set=1.89, call=6_050.0, frame=113.0),
     Role.REDIS: UnitCosts(event=1.17, cell=0.92, read=10.8, field=0.15, set=4.23, call=1_395.0),
     Role.BROKER: UnitCosts(event=1.3),
 }
-"""By least squares over the runs of `python -m tests.bench.unit_costs` (2026-11-26: each within 20 %), then times 1.01,
+"""By least squares over the runs of `python -m tests.bench.unit_costs` (2026-11-26: each within 20 %), then times 1.22,
 1.49 and 1.45, by which the workload of `make bench` cost more on the same day, with the clients of Kafka and with all
 processes on two cores (deploy/docs/performance.md: 6.7, 6.6, 4.2 and 1.3)."""
 

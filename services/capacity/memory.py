@@ -4,7 +4,7 @@ Each is the sum over keys of what Redis needs for a key and its value (`services
 keys and fields being what so many events touch (`services.capacity.cells`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -226,11 +226,6 @@ def _directory(tally: _Tally, demand: Demand) -> None:
         hashes,
         redis_sizes.key(EPOCH_PREFIX + demand.id_length + 4) + 2 * redis_sizes.DICT + each * things / hashes,
     )
-
-
-def all_kinds(of: Memory, kinds: Sequence[str]) -> float:
-    """Return the bytes of some kinds."""
-    return sum(of.bytes.get(kind, 0.0) for kind in kinds)
 
 
 def kept_of(hours_s: float, days_s: float, ids_s: float) -> Kept:

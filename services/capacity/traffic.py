@@ -1,12 +1,17 @@
 """A demand as traffic: live, at its peak, or as a log that is counted from its start like the benchmark's. Pure."""
 
 from dataclasses import dataclass, replace
+from math import log1p
+from typing import Final
 
 from services.capacity.calls import Traffic
 from services.capacity.cells import touched, user_fields
 from services.capacity.demand import DAY_S, DAYS_A_MONTH, Demand
 from services.capacity.memory import PERIOD_DAYS, Kept, Memory
 from services.simulated_population import SHAPES, Profile, Shape
+
+NAMES_KNOWN: Final = 200_000
+"""Names that an ingest worker remembers (`ingest.poll.STRINGS_MAX`)."""
 
 BENCH = SHAPES[Profile.BENCH]
 
@@ -26,6 +31,7 @@ def grown(of: Traffic, per_second: float) -> Traffic:
         users=of.users * times,
         teams=of.teams * times,
         organizations=of.organizations * times,
+        fresh=_fresh(of.users * times),
         known_weight=of.known_weight * times,
         week_ids=of.week_ids * times,
     )
@@ -56,6 +62,7 @@ def _traffic(demand: Demand, kept: Kept, holds: Memory, per_second: float, per_h
         organizations=demand.organizations,
         product_shares=demand.product_shares,
         new_hashes=begun_a_day / demand.counted_per_day,
+        fresh=_fresh(active),
         known_weight=active * user_weight,
         hash_fields=(user_weight - 2) / 2,
         week_ids=demand.counted_per_day * PERIOD_DAYS,
@@ -115,10 +122,21 @@ class Replay:
         return replace(
             seen,
             users=float(self.shape.users),
+            fresh=self.shape.users * float(touched(self.events / self.shape.users)) / self.events,
             known_weight=seen.known_weight * self.shape.users / max(seen.users, 1.0),
             week_ids=counted * min(1.0, PERIOD_DAYS / self.days),
             first_period=True,
         )
+
+
+def _fresh(users: float) -> float:
+    """Return how many names an event brings that ingest does not remember, being as many users as are active.
+
+    It remembers all until they are too many, and then begins anew.
+    """
+    if users <= NAMES_KNOWN:
+        return 0.0
+    return NAMES_KNOWN / (-users * log1p(-NAMES_KNOWN / users))
 
 
 def _active(mean: float) -> float:

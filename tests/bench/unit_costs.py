@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 import redis
 
+from services.capacity.cells import touched
 from services.capacity.redis_sizes import Numbers
 from services.clock import now_ms
 from services.dedup_index import PERIOD_MS
@@ -178,7 +179,7 @@ def _periods(workload: Workload) -> set[int]:
     return set(range(first, last + 1))
 
 
-INGEST_UNITS: Final = ("event", "string", "frame")
+INGEST_UNITS: Final = ("event", "string", "fresh", "frame")
 UNITS: Final = ("event", "cell", "begun", "read", "field", "set", "call", "frame")
 
 
@@ -197,6 +198,8 @@ def row_of(measured: Measured) -> dict[str, Any]:
         "redis": round(measured.redis, 2),
         "event": 1.0,
         "string": work.strings / events,
+        # Whoever is drawn for the first time.
+        "fresh": run.shape.users * float(touched(events / run.shape.users)) / events,
         "cell": work.cells / events,
         "begun": work.begun / events,
         "read": (work.reads - work.begun) / events,
