@@ -17,6 +17,7 @@ from services.capacity.demand import DAYS_A_MONTH, Demand
 from services.capacity.population import partition_shares, teams_of, users_of
 from services.capacity.redis_sizes import Numbers
 from services.dedup_index import PERIOD_MS, SET_TARGET
+from services.keyspace import BUCKETS
 from services.windows import DAY_MS
 
 PERIOD_DAYS: Final = PERIOD_MS / DAY_MS
@@ -30,14 +31,17 @@ MEMBER: Final = len("/u/")
 
 DIRECTORY_FIELD: Final = len("u/")
 DIRECTORY_RECORD: Final = 190.0
-"""Bytes of a user's record as `tidemark simulate --directory` writes them."""
+"""Bytes of a user's stored record, of those that `tidemark simulate --directory` makes: 192."""
 
 DIRECTORY_MONTH: Final = 16.0
-"""Bytes of a month in which a user changed."""
+"""Bytes of a month in which a user changed: 15."""
 
 DIRECTORY_MONTHS: Final = 4.0
+"""Months in which a user changed, of two years: assumed."""
 
-LEDGER_VALUE: Final = 12.0
+LEDGER_VALUE: Final = 16.0
+"""Bytes of five numbers of up to three bytes, and one for their width."""
+
 POSITION: Final = 64.0
 """Bytes of what the state of a partition says of one source partition."""
 
@@ -215,7 +219,13 @@ def _identities(tally: _Tally, demand: Demand, kept: Kept, partitions: int) -> f
 def _directory(tally: _Tally, demand: Demand) -> None:
     value = DIRECTORY_RECORD + DIRECTORY_MONTH * DIRECTORY_MONTHS
     things = demand.users + demand.teams + demand.organizations
-    tally.add("r", things, redis_sizes.table(1, DIRECTORY_FIELD + demand.id_length, value) - 2 * redis_sizes.DICT)
+    each = redis_sizes.table(1, DIRECTORY_FIELD + demand.id_length, value) - 2 * redis_sizes.DICT
+    hashes = np.minimum(things, demand.organizations * BUCKETS)
+    tally.add(
+        "r",
+        hashes,
+        redis_sizes.key(EPOCH_PREFIX + demand.id_length + 4) + 2 * redis_sizes.DICT + each * things / hashes,
+    )
 
 
 def all_kinds(of: Memory, kinds: Sequence[str]) -> float:

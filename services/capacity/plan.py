@@ -1,6 +1,6 @@
 """The plan: partitions, workers, Redis, Kafka's disks, network, and what ends first. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Final
@@ -9,17 +9,15 @@ import numpy as np
 
 from services.capacity import traffic
 from services.capacity.calls import Limits, Traffic, call
-from services.capacity.costs import Factors, Role, microseconds
+from services.capacity.costs import Factors, Role
 from services.capacity.demand import Demand
 from services.capacity.disks import Disks, Kafka, Retention, disks
 from services.capacity.memory import Kept, Memory, memory
 from services.capacity.population import partition_shares
+from services.capacity.rates import Cost, Owners
 from services.capacity.redis_needs import RedisNeeds, redis_needs
 from services.capacity.redis_sizes import Numbers
 from services.capacity.sizing import PARTITIONS_MAX, busiest, fewest, fullest, partitions_for
-
-STEADY: Final = 0.9
-"""Of the processor time there is, what a pipeline that is behind uses: 1.80 of 2 cores in `make bench`."""
 
 API_REQUESTS: Final = 1_624.0
 """Usage requests/s of one API process, daily over 30 days (`make bench-api`, README)."""
@@ -181,7 +179,7 @@ def _plan(demand: Demand, kept: Kept, choices: Choices, sources: int, frames: in
         choices.utilization,
         choices.node_bytes,
     )
-    owners = _Owners(
+    owners = Owners(
         ingest=busiest(source_shares, ingest_workers or sources),
         aggregator=busiest(shares, aggregators or frames),
         redis=fullest(shares, needs.masters or frames),
@@ -216,14 +214,14 @@ def _plan(demand: Demand, kept: Kept, choices: Choices, sources: int, frames: in
     )
 
 
-def _settled(seen: Traffic, shares: Numbers, choices: Choices) -> tuple["_Cost", int | None]:
+def _settled(seen: Traffic, shares: Numbers, choices: Choices) -> tuple[Cost, int | None]:
     """Return the costs with the fewest aggregators of whom none is too busy; None where no number of them is enough.
 
     The more there are, the more of the hashes each of them knows, and the less an event costs.
     """
 
-    def cost_with(workers: int) -> _Cost:
-        return _Cost(seen, shares, replace(choices.limits, workers=workers), choices.factors)
+    def cost_with(workers: int) -> Cost:
+        return Cost(seen, shares, replace(choices.limits, workers=workers), choices.factors)
 
     def is_enough(workers: int) -> bool:
         spent = cost_with(workers).of(seen, workers)[Role.AGGREGATOR]
@@ -239,70 +237,12 @@ def _source_shares(demand: Demand, partitions: int) -> Numbers:
     return np.full(partitions, 1 / partitions)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Owners:
-    """Shares of all events: of the busiest worker of each role, and of the busiest Redis."""
-
-    ingest: float
-    aggregator: float
-    redis: float
-
-    def items(self) -> Sequence[tuple[Role, float]]:
-        return ((Role.INGEST, self.ingest), (Role.AGGREGATOR, self.aggregator), (Role.REDIS, self.redis))
-
-
-@dataclass(frozen=True, slots=True)
-class _Cost:
-    """What an event costs at rates that are not the peak's: the more come, the more are folded together."""
-
-    seen: Traffic
-    shares: Numbers
-    limits: Limits
-    factors: Factors
-
-    def of(self, seen: Traffic, workers: float) -> dict[Role, float]:
-        return microseconds(seen, self.shares, replace(self.limits, workers=workers), self.factors)
-
-    def end(self, role: Role, share: float) -> float:
-        """Return the events/s at which whoever has this share of them is busy all the time."""
-
-        def rate(per_second: float) -> float:
-            workers = max(self.limits.workers * per_second / self.seen.per_second, 1.0)
-            return _rate(self.of(traffic.grown(self.seen, per_second), workers)[role], share)
-
-        return _fixed_point(rate, self.seen.per_second)
-
-    def behind(self, came_per_second: float, owners: _Owners) -> float:
-        """Return the events/s that are counted while everybody is busy with what came at some rate."""
-
-        def rate(per_second: float) -> float:
-            spent = self.of(traffic.behind(self.seen, came_per_second, per_second), self.limits.workers)
-            return min(_rate(spent[role], share) for role, share in owners.items())
-
-        return _fixed_point(rate, came_per_second)
-
-
-def _rate(spent: float, share: float) -> float:
-    return STEADY * 1e6 / (spent * share)
-
-
-def _fixed_point(function: Callable[[float], float], start: float) -> float:
-    """Return where a rate and what it makes possible are the same; both grow together, so that this is approached."""
-    at = max(start, 1.0)
-    for _ in range(30):
-        following = function(at)
-        if abs(following - at) < 0.01 * at:
-            break
-        at = (at * following) ** 0.5
-    return at
-
-
 def _catch_up_s(demand: Demand, capacity: float, outage_s: float) -> float | None:
     spare = capacity - demand.events_per_second
     return demand.events_per_second * outage_s / spare if spare > 0 else None
 
 
-def _ends(cost: _Cost, largest_source: float, needs: RedisNeeds, node_bytes: float) -> Sequence[End]:
+def _ends(cost: Cost, largest_source: float, needs: RedisNeeds, node_bytes: float) -> Sequence[End]:
     """Return where growing ends whatever the number of workers, the first one first."""
     largest, masters = float(cost.shares[0]), needs.masters
     busy = fullest(cost.shares, masters or len(cost.shares))

@@ -11,12 +11,13 @@ SHADOWS: Final = 4
 """Partitions that `tidemark verify` and `rebuild` make a second time at once (`aggregator.shadow_run`)."""
 
 FRAGMENTATION: Final = 1.1
-"""Resident over used memory of an allocator that has been in use; 1.3 and less from 60 MB on in the runs here."""
+"""Resident over used memory: assumed; it was 1.3 at 80 MB in the runs here, and falls with size."""
 
 PAGE: Final = 4096
 
 REWRITE_BYTES_PER_SECOND: Final = 100e6
-"""How fast a child writes the append-only file anew, in bytes of memory."""
+"""How fast a child writes the append-only file anew, in bytes of memory: assumed; a Redis tells its own
+(`aof_last_rewrite_time_sec` of `INFO persistence`)."""
 
 BASE_BYTES: Final = 200 * 2.0**20
 """Of an empty Redis, its clients' and its replicas' buffers."""

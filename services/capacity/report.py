@@ -1,7 +1,7 @@
-"""A plan in words and as JSON: each figure with its reason. Pure."""
+"""A plan in words: each figure with its reason. Pure."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from services.capacity.costs import Role
 from services.capacity.plan import API_REQUESTS, Plan
@@ -68,7 +68,7 @@ def _workers(found: Plan) -> Iterator[Row]:
     ):
         spent = found.microseconds[role]
         most = f"no worker above {found.choices.utilization:.0%}"
-        why = f"{spent:.1f} µs an event: {cores(peak * spent)} at the peak, {most}"
+        why = f"{cores(peak * spent)} at the peak: {spent:.1f} µs an event, fewer when more come; {most}"
         if count is None:
             why = f"{spent:.1f} µs an event: no number is enough, since one partition has {share:.0%}"
         yield part, role.value, "none" if count is None else f"{count}", why
@@ -86,8 +86,8 @@ def _workers(found: Plan) -> Iterator[Row]:
         f"{requests:g} requests/s, of which a process answers {API_REQUESTS:,.0f}",
     )
     spent = found.microseconds[Role.BROKER]
-    yield part, "brokers, cores", f"{peak * spent / 1e6:.2f}", f"{spent:.1f} µs an event, without replication and TLS"
-    yield part, "all roles, cores", f"{found.cores:.2f}", "at the peak, Redis and brokers with them"
+    yield part, "brokers, cores", f"{peak * spent / 1e6:.2g}", f"{spent:.1f} µs an event, without replication and TLS"
+    yield part, "all roles, cores", f"{found.cores:.2g}", "at the peak, Redis and brokers with them"
     if found.catch_up_s is None:
         yield part, "catching up", "never", "the workers planned count less than comes on average"
     else:
@@ -123,7 +123,12 @@ def _redis(found: Plan) -> Iterator[Row]:
     yield part, f"memory of the machine{of_each}", size(each.resident), why
     why = "append-only file, as much again before it is written anew, and the new one"
     yield part, f"disk{of_each}", size(each.disk), why
-    yield part, "cores", f"{needs.load:.2f}", f"{found.microseconds[Role.REDIS]:.1f} µs an event; a Redis is one thread"
+    yield (
+        part,
+        "cores",
+        f"{needs.load:.2g}",
+        f"{found.microseconds[Role.REDIS]:.1f} µs an event, fewer when more come; a Redis is one thread",
+    )
     yield part, "masters", "none" if needs.masters is None else f"{needs.masters}", _why_masters(found)
 
 
@@ -180,7 +185,8 @@ def size(count: float) -> str:
 
 
 def cores(micros_a_second: float) -> str:
-    return f"{micros_a_second / 1e6:.2f} cores"
+    """Return cores with two figures that matter."""
+    return f"{micros_a_second / 1e6:.2g} cores"
 
 
 def duration(seconds: float) -> str:
@@ -188,60 +194,3 @@ def duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3_600:.1f} h"
-
-
-def members(found: Plan) -> dict[str, Any]:
-    """Return the plan for programs: bytes, seconds and cores; null where no number is enough."""
-    demand, needs, disks = found.demand, found.redis, found.disks
-    return {
-        "demand": {
-            "eventsPerSecond": demand.events_per_second,
-            "peakEventsPerSecond": demand.peak_per_second,
-            "users": demand.users,
-            "organizations": demand.organizations,
-            "teams": demand.teams,
-            "eventsPerUserAndActiveDay": round(demand.events_a_user_day, 2),
-        },
-        "holds": found.holds,
-        "kafka": {
-            "eventsPartitions": found.events_partitions,
-            "framesPartitions": found.frames_partitions,
-            "largestEventsPartitionShare": round(found.largest_source, 4),
-            "largestFramesPartitionShare": round(found.largest_partition, 4),
-            "diskBytes": {
-                "events": round(disks.events),
-                "frames": round(disks.frames),
-                "deadLetters": round(disks.dead_letters),
-                "directory": round(disks.directory),
-            },
-            "bytesPerSecond": round(disks.kafka_in),
-        },
-        "workers": {"ingest": found.ingest_workers, "aggregator": found.aggregators, "api": found.api_workers},
-        "microsecondsPerEvent": {role.value: round(spent, 2) for role, spent in found.microseconds.items()},
-        "cores": round(found.cores, 3),
-        "eventsPerSecondOfTheseWorkers": round(found.capacity),
-        "catchUpSeconds": None if found.catch_up_s is None else round(found.catch_up_s, 1),
-        "redis": {
-            "usedBytes": round(needs.used),
-            "bytesByKind": {kind: round(held) for kind, held in found.memory.bytes.items()},
-            "cells": round(found.memory.cells),
-            "identities": round(found.memory.identities),
-            "ofFullestMaster": {
-                "usedBytes": round(needs.fullest.used),
-                "rebuildBytes": round(needs.fullest.shadows),
-                "copiedBytes": round(needs.fullest.copied),
-                "maxmemoryBytes": round(needs.fullest.maxmemory),
-                "machineBytes": round(needs.fullest.resident),
-                "diskBytes": round(needs.fullest.disk),
-            },
-            "cores": round(needs.load, 3),
-            "masters": needs.masters,
-            "mastersByLoad": needs.masters_by_load,
-            "mastersByMemory": needs.masters_by_memory,
-            "cluster": needs.cluster,
-            "bytesPerSecond": round(disks.redis_in),
-        },
-        "ends": [
-            {"what": end.what, "eventsPerSecond": round(end.per_second), "remedy": end.remedy} for end in found.ends
-        ],
-    }

@@ -12,10 +12,11 @@ from services.capacity.costs import Factors, Role
 from services.capacity.demand import Demand, WrongDemand
 from services.capacity.disks import Retention
 from services.capacity.measured import WrongMeasure, factors_of
+from services.capacity.members import members
 from services.capacity.memory import Kept, kept_of
 from services.capacity.plan import Choices
 from services.capacity.plan import plan as make_plan
-from services.capacity.report import members, rows, sentences
+from services.capacity.report import rows, sentences
 from services.cli import plan_options as options
 from services.cli.common import AsJson, complain, say, write_json, write_table
 from services.metrics_contract import PRODUCTS

@@ -29,13 +29,18 @@ def run_helm(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def render(
-    *values: Path, sets: Sequence[str] = (), apis: Sequence[str] = (), kubernetes: str = KUBERNETES[-1]
+    *values: Path,
+    sets: Sequence[str] = (),
+    apis: Sequence[str] = (),
+    kubernetes: str = KUBERNETES[-1],
+    chart: Path = CHART,
 ) -> tuple[Manifest, ...]:
     """Return what `helm template` makes of values files.
 
     Args:
         sets: `--set` after the files, such as "ingest.replicas=3".
         apis: that the cluster knows besides its own.
+        chart: its directory, or its package.
 
     Raises:
         Refused: the values are wrong.
@@ -44,7 +49,7 @@ def render(
     given = [argument for text in sets for argument in ("--set", text)]
     known = [argument for api in apis for argument in ("--api-versions", api)]
     options = ("--namespace", NAMESPACE, "--kube-version", f"{kubernetes}.0")
-    done = run_helm("template", RELEASE, CHART, *options, *files, *given, *known)
+    done = run_helm("template", RELEASE, chart, *options, *files, *given, *known)
     if done.returncode != 0:
         raise Refused(done.stderr)
     return tuple(each for each in yaml.safe_load_all(done.stdout) if each)

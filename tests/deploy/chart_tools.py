@@ -135,7 +135,9 @@ def _wheel(requirement: str, directory: Path) -> Path:
 def _fetch_modules(directory: Path) -> None:
     go = shutil.which("go")
     if go is None:
-        raise NotToBeHad("install Go 1.21 or later, which fetches KEDA's and the Prometheus operator's schemas once")
+        raise NotToBeHad(
+            "install Go (apt-get install golang-go), which fetches KEDA's and the Prometheus operator's schemas once"
+        )
     for (path, version, total), names in MODULE_FILES.items():
         answer = json.loads(_run([go, "mod", "download", "-json", f"{path}@{version}"], path, cwd=directory))
         if answer["Sum"] != total:

@@ -15,7 +15,7 @@ from services.cli.run import Role, refuse_known_secrets
 from services.lifecycle import STOP_DEADLINE_S
 from services.settings import Settings, WrongSettings, load_settings
 from tests.deploy.chart import CHART, EXAMPLES, Manifest, example, of_kind, pod_specs, render
-from tests.deploy.chart_pods import Pod, example_pods
+from tests.deploy.chart_pods import Pod, example_pods, pods
 from tests.deploy.command_line import parse
 
 pytestmark = pytest.mark.deploy
@@ -98,20 +98,22 @@ def test_secrets_are_named_and_never_given() -> None:
     assert not re.search(r"kind: Secret\b", "".join(path.read_text() for path in (CHART / "templates").iterdir()))
 
 
-@pytest.mark.parametrize(
-    ("role", "wanted"),
-    [
-        ("ingest", {"EVENTS__IDENTITY_SECRET", "KAFKA__SASL_PASSWORD"}),
-        ("aggregator", {"EVENTS__IDENTITY_SECRET", "KAFKA__SASL_PASSWORD", "REDIS__PASSWORD"}),
-        ("api", {"EVENTS__IDENTITY_SECRET", "KAFKA__SASL_PASSWORD", "REDIS__PASSWORD"}),
-        ("canary", {"CANARY__API_TOKEN", "KAFKA__SASL_PASSWORD"}),
-        ("topics", {"KAFKA__SASL_PASSWORD"}),
-    ],
-)
-def test_a_role_has_the_secrets_that_it_uses_and_no_others(role: str, wanted: set[str]) -> None:
-    pod = example_pods("production")[role]
-    assert set(pod.secret) == {f"TIDEMARK_{name}" for name in wanted}
-    assert ("/etc/tidemark/redis-tls" in pod.mounts) == (role in ("aggregator", "api"))
+USED = {
+    "ingest": {"EVENTS__IDENTITY_SECRET", "KAFKA__SASL_PASSWORD"},
+    "aggregator": {"EVENTS__IDENTITY_SECRET", "KAFKA__SASL_PASSWORD", "REDIS__PASSWORD"},
+    "api": {"EVENTS__IDENTITY_SECRET", "KAFKA__SASL_PASSWORD", "REDIS__PASSWORD", "API__JWT_SECRET"},
+    "canary": {"CANARY__API_TOKEN", "KAFKA__SASL_PASSWORD"},
+    "topics": {"KAFKA__SASL_PASSWORD"},
+}
+
+
+def test_a_role_has_the_secrets_that_it_uses_and_no_others() -> None:
+    """Though there are all of them, for all."""
+    named = [f"secrets.{name}.existingSecret=all" for name in ("jwt", "redisPassword", "kafkaPassword", "canaryToken")]
+    found = pods(render(EXAMPLES["production"], sets=named))
+    assert {role: {name.removeprefix("TIDEMARK_") for name in pod.secret} for role, pod in found.items()} == USED
+    with_redis = {role for role, pod in found.items() if "/etc/tidemark/redis-tls" in pod.mounts}
+    assert with_redis == {"aggregator", "api"}
 
 
 def test_a_file_that_a_setting_names_is_mounted() -> None:

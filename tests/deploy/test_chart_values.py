@@ -86,6 +86,13 @@ def test_a_role_can_be_held_at_a_release() -> None:
     assert {image[:9] for image in images.values()} == {"@sha256:0"}
 
 
+def test_a_role_s_own_secret_needs_no_key_where_it_is_the_same() -> None:
+    sets = ["secrets.redisPassword.existingSecret=all", "aggregator.secrets.redisPassword.existingSecret=own"]
+    found = pods(render(MINIMAL, sets=sets))
+    assert found["aggregator"].secret["TIDEMARK_REDIS__PASSWORD"] == ("own", "redis-password")
+    assert found["api"].secret["TIDEMARK_REDIS__PASSWORD"] == ("all", "redis-password")
+
+
 def test_the_longest_names_are_names() -> None:
     manifests = render(PRODUCTION, sets=["fullnameOverride=" + "a" * 60])
     names = [each["metadata"]["name"] for each in manifests]

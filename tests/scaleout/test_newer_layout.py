@@ -18,7 +18,7 @@ from tests.support.ports import free_ports
 from tests.support.redis_server import RedisServer
 from tests.support.servers import Broker
 
-pytestmark = [pytest.mark.scaleout, pytest.mark.guarantee, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.scaleout, pytest.mark.guarantee, pytest.mark.timeout(240)]
 
 NEWER = LAYOUT + 1
 SAID = (f"key layout {NEWER}", f"reads up to {LAYOUT}", "install Tidemark 9.9.0 or later; nothing was changed")

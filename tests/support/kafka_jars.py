@@ -5,8 +5,9 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
+
+from tests.support.cached import cache_directory, filled
 
 POM = Path(__file__).with_name("kafka") / "pom.xml"
 _RESOLVE_SECONDS = 300
@@ -40,9 +41,8 @@ def java() -> Path:
 
 def jar_directory() -> Path:
     """Where the jars are or will be; the directory exists only when it is complete."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     digest = hashlib.sha256(POM.read_bytes()).hexdigest()[:8]
-    return cache / "tidemark" / f"kafka-{kafka_version()}-{digest}"
+    return cache_directory() / f"kafka-{kafka_version()}-{digest}"
 
 
 def check() -> None:
@@ -61,24 +61,11 @@ def _maven() -> str:
 
 def resolve() -> Path:
     """Return the jar directory, filled through Maven the first time (54 MB)."""
-    target = jar_directory()
-    if target.is_dir():
-        return target
-    maven = _maven()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        jars = Path(scratch) / "jars"
-        _copy_dependencies(maven, jars)
-        try:
-            jars.rename(target)
-        except OSError:  # another process resolved them meanwhile
-            if not target.is_dir():
-                raise
-    return target
+    return filled(jar_directory().name, _copy_dependencies)
 
 
-def _copy_dependencies(maven: str, jars: Path) -> None:
-    command = [maven, "--quiet", "--batch-mode", "--strict-checksums", "--file", str(POM)]
+def _copy_dependencies(jars: Path) -> None:
+    command = [_maven(), "--quiet", "--batch-mode", "--strict-checksums", "--file", str(POM)]
     goal = ["dependency:copy-dependencies", f"-DoutputDirectory={jars}"]
     done = subprocess.run([*command, *goal], capture_output=True, text=True, timeout=_RESOLVE_SECONDS, check=False)
     if done.returncode != 0 or not any(jars.glob("kafka_*.jar")):

@@ -11,7 +11,7 @@ from services.capacity.calls import Limits
 from services.capacity.costs import Role
 from services.capacity.measured import factors_of, predicted
 from services.capacity.memory import memory
-from services.capacity.plan import STEADY
+from services.capacity.rates import STEADY
 from services.capacity.traffic import BENCH, Replay
 from services.windows import DAY_MS
 from tests.support.pipeline import ROOT

@@ -55,6 +55,13 @@ def test_events_of_an_active_day_have_the_mean_that_they_should(mean: float) -> 
     assert rate / -np.expm1(-rate) == pytest.approx(mean, rel=1e-3)
 
 
+def test_the_busiest_worker_has_the_largest_partition_and_its_number_of_the_others() -> None:
+    shares = np.array([0.4, 0.2, 0.2, 0.1, 0.1])
+    assert [busiest(shares, workers) for workers in (1, 2, 3, 4, 5, 9)] == pytest.approx(
+        [1.0, 0.7, 0.55, 0.55, 0.4, 0.4]
+    )
+
+
 @given(st.floats(0.01, 20), st.floats(0.1, 1))
 @settings(max_examples=40, deadline=None)
 def test_workers_are_as_few_as_keep_each_below_its_limit(load: float, most: float) -> None:

@@ -5,6 +5,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from services.cli.main import app
+from tests.support.pipeline import ROOT
 
 pytestmark = pytest.mark.unit
 
@@ -21,6 +22,23 @@ def test_the_example_of_the_help_says_what_is_needed_and_why() -> None:
     assert result.exit_code == 0
     for words in ("partitions of usage.frames", "one Redis does", "what ends first", "catching up after 60 min"):
         assert words in result.stdout
+
+
+LOADS = (("15", "20000", "40"), ("150", "200000", "500"), ("1500", "2000000", "5000"))
+
+
+@pytest.mark.parametrize("column", range(len(LOADS)))
+def test_the_page_tells_what_the_command_says(column: int) -> None:
+    rows = [line.split(" | ") for line in (ROOT / "deploy/docs/capacity.md").read_text().splitlines()]
+    told = {row[0].strip("| "): row[column + 1].strip("| ") for row in rows if len(row) == 4}
+    events, users, organizations = LOADS[column]
+    found = json.loads(plan("--events", events, "--users", users, "--organizations", organizations, "--json").stdout)
+    redis = found["redis"]
+    assert told["Redis, used memory"] == f"{redis['usedBytes'] / 2**30:.1f} GiB"
+    resident = f"{redis['ofFullestMaster']['machineBytes'] / 2**30:.1f} GiB"
+    assert told["memory of the machine (rebuild and rewriting in it)"].startswith(resident)
+    assert told["masters"].split(",")[0] == str(redis["masters"])
+    assert f"{found['ends'][0]['eventsPerSecond']:,}/s" in told["ends first"]
 
 
 def test_programs_get_numbers_and_the_average_makes_the_peak() -> None:
@@ -51,6 +69,9 @@ def test_a_peak_that_cannot_be_counted_ends_with_1_and_says_what_helps() -> None
     ("arguments", "words"),
     [
         (("--peak", "3"), "peak (3 events/s) is below the average"),
+        (("--peak", "nan"), "Invalid value for '--peak': "),
+        (("--peak", "inf"), "Invalid value for '--peak': give a number"),
+        (("--growth", "inf"), "Invalid value for '--growth': "),
         (("--organizations", "30000"), "users (20,000) are fewer than organizations"),
         (("--mix", "1:2"), "--mix: '1:2' is no 4 numbers"),
         (("--keep-days", "none"), "--keep-days: what is kept for ever grows for ever"),
