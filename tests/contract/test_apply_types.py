@@ -70,7 +70,7 @@ async def test_a_run_of_a_user_who_lacks_a_command_changes_nothing_and_names_it(
     )
     address = client.connection_pool.connection_kwargs
     rules = ["~*", "+@all", f"-{command}"]
-    await client.execute_command("ACL", "SETUSER", "lacking", "on", "resetpass", ">secret", "resetkeys", *rules)
+    await client.execute_command("ACL", "SETUSER", "lacking", "on", "resetpass", ">secret", "resetkeys", *rules)  # type: ignore[no-untyped-call]
     url = f"redis://lacking:secret@{address['host']}:{address['port']}/{address['db']}"
     lacking = connect(RedisSettings(url=url))
     before = await whole(client)
@@ -79,6 +79,6 @@ async def test_a_run_of_a_user_who_lacks_a_command_changes_nothing_and_names_it(
             await RedisCounterStore(lacking, 1).apply(PARTITION, replace(RUN, lifetime_s=60))
     finally:
         await lacking.aclose()
-        await client.execute_command("ACL", "DELUSER", "lacking")
+        await client.execute_command("ACL", "DELUSER", "lacking")  # type: ignore[no-untyped-call]
     assert await whole(client) == before
     assert await RedisCounterStore(client, 1).apply(PARTITION, RUN) == Applied()
