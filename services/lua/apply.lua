@@ -28,6 +28,16 @@ end
 local run = cmsgpack.unpack(ARGV[4])
 local lifetime = run[7]
 local call, pcall, type = redis.call, redis.pcall, type
+-- Nor may a user lack a later command: on the state, a hash, these change nothing, and fail in these words if at all.
+local function refused(words, command, ...)
+  local answer = pcall(command, KEYS[1], ...)
+  if type(answer) == 'table' and answer.err and not answer.err:find(words) then
+    return answer.err:find('user') and {err = 'NOPERM this user may not run ' .. command .. ' in a script'} or answer
+  end
+end
+local no = refused('WRONGTYPE', 'SADD', '') or refused('WRONGTYPE', 'SCARD') or refused('^$', 'HLEN')
+  or refused('integer', 'EXPIREAT', '') or refused('integer', 'EXPIRE', '')
+if no then return no end
 local function of_another_type(size, groups)
   local lengths, flat, at = groups[1], groups[2], 1
   for number = 1, #lengths do

@@ -16,6 +16,8 @@ is_there, where = stands(KEYS[1], ARGV[2], ARGV[3], ARGV[4])
 if not is_there then
   return {'LIVE', where[1], where[2]}
 end
+-- Of the live state, which has no end, it changes nothing: who may not run it is refused before the first write.
+redis.call('PERSIST', KEYS[1])
 redis.call('RENAME', ARGV[1], KEYS[1])
 redis.call('PERSIST', KEYS[1])
 return {'SWAPPED'}

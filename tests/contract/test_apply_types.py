@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from redis.asyncio import Redis
@@ -59,3 +60,25 @@ async def test_a_run_with_a_key_of_another_type_changes_nothing(client: Redis, k
     assert await whole(client) == before
     await client.delete(key)
     assert await store.apply(PARTITION, RUN) == Applied()
+
+
+@pytest.mark.parametrize("command", ["hmget", "hlen", "scard", "hset", "sadd", "expire", "expireat"])
+async def test_a_run_of_a_user_who_lacks_a_command_changes_nothing_and_names_it(client: Redis, command: str) -> None:
+    await RedisCounterStore(client, 1).begin(
+        PARTITION,
+        PartitionState(epoch=Epoch(1), applied_offset=NOTHING_APPLIED, frame_id=None, partitions=1, fingerprint="f"),
+    )
+    address = client.connection_pool.connection_kwargs
+    rules = ["~*", "+@all", f"-{command}"]
+    await client.execute_command("ACL", "SETUSER", "lacking", "on", "resetpass", ">secret", "resetkeys", *rules)  # type: ignore[no-untyped-call]
+    url = f"redis://lacking:secret@{address['host']}:{address['port']}/{address['db']}"
+    lacking = connect(RedisSettings(url=url))
+    before = await whole(client)
+    try:
+        with pytest.raises(StoreRefused, match=f"(?i)may not run .*{command}|run the '{command}'"):
+            await RedisCounterStore(lacking, 1).apply(PARTITION, replace(RUN, lifetime_s=60))
+    finally:
+        await lacking.aclose()
+        await client.execute_command("ACL", "DELUSER", "lacking")  # type: ignore[no-untyped-call]
+    assert await whole(client) == before
+    assert await RedisCounterStore(client, 1).apply(PARTITION, RUN) == Applied()
