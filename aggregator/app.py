@@ -82,9 +82,9 @@ def build_app(settings: Settings, owner: Owner) -> faust.App:
         return {wanted[partition]: offset for partition, offset in begins.items()}
 
     async def joined(joining: Any, /, *_: Any, signal: Any, **__: Any) -> None:  # noqa: ARG001  (how Faust calls it)
-        """Begin with nothing where nothing was assigned: positions are asked for only where something was."""
+        """Tell the owner that nothing was assigned: positions are asked for only where something was."""
         if joining.unassigned:
-            await owner.assign([])
+            owner.assigned_nothing()
 
     app.on_rebalance_complete.connect(joined)
     app.transport = PositioningTransport(brokers, app, positions=positions, loop=app.loop)

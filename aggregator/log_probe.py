@@ -70,8 +70,7 @@ class LogProbe:
             except TimeoutError as error:
                 raise KafkaUnavailable("reading a frame again: no answer") from error
             finally:
-                # Not `unsubscribe`: the client would ask for the topic's leaders anew, for each frame that is read.
-                self._consumer.pause(at)
+                self._consumer.unsubscribe()
         return record if record.offset == offset else None
 
     async def holds(self, partition: PartitionId, offset: FrameOffset, frame_id: FrameId) -> bool:

@@ -82,6 +82,8 @@ class Owner:
         self._doing = Doing()
         self._assigning = asyncio.Lock()
         self._counting: set[asyncio.Task[BaseException]] = set()
+        self._assignments = 0
+        self._giving_up: asyncio.Task[None] | None = None
         self._log = structlog.get_logger()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -93,10 +95,35 @@ class Owner:
         Raises:
             Refused: a partition cannot go on; also set as `failed`.
         """
+        self._assignments += 1
         # Faust asks twice at once now and then: as it takes an assignment up, and when it fetches meanwhile.
         async with self._assigning:
             with self._doing("an assignment"):
                 return await self._assign(sorted(partitions))
+
+    def assigned_nothing(self) -> None:
+        """Take in that the worker joined the group, and that others have all partitions; Faust does not wait for it."""
+        self._giving_up = asyncio.create_task(self._give_up(self._assignments))
+
+    async def _give_up(self, assignments: int) -> None:
+        """Give up what was owned, once its log is seen to be as it was.
+
+        A topic that is deleted takes all partitions away too, and is to be noticed when it is made anew: until then
+        what was owned stays under watch.
+
+        Args:
+            assignments: so many there were; when another one comes meanwhile, it holds.
+        """
+        try:
+            await self._asking_log.once(lambda: self._check_log(list(self._appliers)))
+        except (Refused, KafkaRefused) as error:
+            self.fail(error)
+        except KafkaUnavailable:
+            if self._assignments == assignments:
+                self._health.ready("assignment")
+        else:
+            if self._assignments == assignments:
+                await self.assign([])
 
     async def _assign(self, wanted: Sequence[PartitionId]) -> dict[PartitionId, FrameOffset]:
         if wanted:

@@ -39,7 +39,7 @@ class OneRead:
     def assign(self, partitions: Sequence[TopicPartition]) -> None:
         return
 
-    def pause(self, *partitions: TopicPartition) -> None:
+    def unsubscribe(self) -> None:
         return
 
     def seek(self, partition: TopicPartition, offset: int) -> None:

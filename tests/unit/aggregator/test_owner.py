@@ -1,7 +1,7 @@
 """The owner of partitions: where an assignment begins, what it refuses, and that a rebalance holds up nobody."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -24,6 +24,8 @@ from services.telemetry import Telemetry
 from tests.support.log_of_frames import FINGERPRINT, SECRET, FrameMaker
 
 PARTITION = PartitionId(0)
+TURNS = 100
+"""Of the event loop, in which all that waits for nobody is done."""
 
 
 class QuietProbe(LogProbe):
@@ -179,15 +181,54 @@ async def test_a_worker_is_ready_with_what_it_was_assigned_be_it_nothing_and_tel
     health.not_ready("assignment", "no partitions assigned yet")
     waiting = AskedProbe(health)
     owner = Owner(settings_of(), store, waiting, Retrying(telemetry, health), telemetry, health)
-    await owner.assign([])
-    assert health.page("/readyz")[0] == 200
+    owner.assigned_nothing()
+    await until(lambda: health.page("/readyz")[0] == 200)
     await owner.assign([PARTITION])
     assert waiting.ready_meanwhile[-1] == 503
     assert health.page("/readyz")[0] == 200
     assert b"tidemark_applied_offset{" in telemetry.exposition()[1]
-    await owner.assign([])
-    assert b"tidemark_applied_offset{" not in telemetry.exposition()[1]
+    owner.assigned_nothing()
+    await until(lambda: b"tidemark_applied_offset{" not in telemetry.exposition()[1])
     assert owner.owned() == {}
+
+
+async def until(met: Callable[[], bool]) -> None:
+    for _ in range(TURNS):
+        if met():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError
+
+
+async def test_what_was_owned_stays_under_watch_while_its_log_cannot_be_seen() -> None:
+    probe = AwayProbe()
+    owner = owner_of(MemoryCounterStore(1), probe=probe)
+    probe.asked = 1
+    await owner.assign([PARTITION])
+    probe.asked = 0
+    owner.assigned_nothing()
+    await until(lambda: bool(probe.asked))
+    await asyncio.sleep(0)
+    assert owner.owned().keys() == {PARTITION}
+    await owner.release()
+
+
+async def test_a_log_that_is_another_by_now_is_told_though_all_partitions_were_taken_away() -> None:
+    owner = owner_of(MemoryCounterStore(1), probe=SpoiltProbe())
+    await owner.assign([PARTITION])
+    owner.assigned_nothing()
+    with pytest.raises(LogDiverged):
+        await asyncio.wait_for(owner.failed, 5)
+
+
+async def test_partitions_that_are_assigned_meanwhile_stay() -> None:
+    owner = owner_of(MemoryCounterStore(1))
+    owner.assigned_nothing()
+    await owner.assign([PARTITION])
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+    assert owner.owned().keys() == {PARTITION}
+    await owner.release()
 
 
 class AskedProbe(QuietProbe):
