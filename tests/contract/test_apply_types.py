@@ -62,8 +62,19 @@ async def test_a_run_with_a_key_of_another_type_changes_nothing(client: Redis, k
     assert await store.apply(PARTITION, RUN) == Applied()
 
 
+class BeforeRedis7(RedisCounterStore):
+    """A store whose apply script cannot ask the server what its user may do, as on Redis 6.2."""
+
+    def __init__(self, client: Redis, partitions: int) -> None:
+        super().__init__(client, partitions)
+        self._apply._text = self._apply._text.replace("redis.acl_check_cmd", "nil")
+
+
+@pytest.mark.parametrize("make", [RedisCounterStore, BeforeRedis7])
 @pytest.mark.parametrize("command", ["hmget", "hlen", "scard", "hset", "sadd", "expire", "expireat"])
-async def test_a_run_of_a_user_who_lacks_a_command_changes_nothing_and_names_it(client: Redis, command: str) -> None:
+async def test_a_run_of_a_user_who_lacks_a_command_changes_nothing_and_names_it(
+    client: Redis, command: str, make: type[RedisCounterStore]
+) -> None:
     await RedisCounterStore(client, 1).begin(
         PARTITION,
         PartitionState(epoch=Epoch(1), applied_offset=NOTHING_APPLIED, frame_id=None, partitions=1, fingerprint="f"),
@@ -76,9 +87,9 @@ async def test_a_run_of_a_user_who_lacks_a_command_changes_nothing_and_names_it(
     before = await whole(client)
     try:
         with pytest.raises(StoreRefused, match=f"(?i)may not run .*{command}|run the '{command}'"):
-            await RedisCounterStore(lacking, 1).apply(PARTITION, replace(RUN, lifetime_s=60))
+            await make(lacking, 1).apply(PARTITION, replace(RUN, lifetime_s=60))
     finally:
         await lacking.aclose()
         await client.execute_command("ACL", "DELUSER", "lacking")  # type: ignore[no-untyped-call]
     assert await whole(client) == before
-    assert await RedisCounterStore(client, 1).apply(PARTITION, RUN) == Applied()
+    assert await make(client, 1).apply(PARTITION, RUN) == Applied()
