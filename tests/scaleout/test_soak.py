@@ -10,6 +10,6 @@ FAULTS = ("master killed and failed over", "slot moved to another master", "brok
 
 
 def test_nothing_is_different_after_a_failover_a_moved_slot_and_a_killed_broker() -> None:
-    report = soak(1, "--cluster", "--secured")
+    report = soak(2, "--cluster", "--secured")
     missing = [fault for fault in FAULTS if fault not in report]
     assert not missing, report
