@@ -131,6 +131,7 @@ def test_what_may_pass_is_waited_for_and_what_nobody_knows_ends_the_worker(
             died = aggregator.await_exit()
             asked.execute_command("ACL", "SETUSER", "default", "+evalsha")
         assert died.code == REFUSED
-        assert died.last_line.startswith("Redis refused a command: ")
+        assert died.last_line.startswith("Redis does not let this user do it: ")
+        assert "evalsha" in died.last_line
         await_progress(deployment, applied)
     assert_right(deployment, publisher.published)
