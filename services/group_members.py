@@ -7,10 +7,6 @@ from typing import Final
 Source = tuple[str, int]
 """A topic and one of its partitions."""
 
-INGEST_GROUP: Final = "tidemark-ingest"
-AGGREGATOR_GROUP: Final = "tidemark-aggregator"
-"""Of a deployment whose `kafka.group_prefix` is the default."""
-
 NOBODY: Final = "nobody"
 """Stands for the owner of a partition that no member of the group has."""
 

@@ -9,12 +9,12 @@ from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 from redis import Redis
 
-from services.group_members import AGGREGATOR_GROUP
 from services.kafka import make_admin
 from services.topics import end_offsets
 from tests.faults.load import seeded_load
 from tests.faults.publisher import Publisher
 from tests.support.deployment import PARTITIONS, Deployment
+from tests.support.groups import AGGREGATOR_GROUP
 from tests.support.pipeline import await_condition
 from tests.support.redis_server import RedisServer
 from tests.support.worker import Worker

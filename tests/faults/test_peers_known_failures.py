@@ -14,7 +14,6 @@ from redis import Redis
 
 from services.clock import now_ms
 from services.crash_points import KILLED
-from services.group_members import INGEST_GROUP
 from services.kafka import KafkaRefused
 from services.lifecycle import Exit
 from services.publishing import UsagePublisher
@@ -24,6 +23,7 @@ from tests.faults.publisher import Publisher
 from tests.faults.verdict import assert_right
 from tests.support.comparison import compare
 from tests.support.deployment import Deployment
+from tests.support.groups import INGEST_GROUP
 from tests.support.oracle import Oracle
 from tests.support.pipeline import await_condition
 from tests.support.redis_server import RedisServer

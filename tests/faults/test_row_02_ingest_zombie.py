@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from services.group_members import INGEST_GROUP
 from tests.faults.frames_log import LoggedFrame, frames_of, overtaken, repeated
 from tests.faults.load import seeded_load
 from tests.faults.publisher import Publisher
 from tests.faults.verdict import assert_right
 from tests.support.deployment import Deployment
+from tests.support.groups import INGEST_GROUP
 from tests.support.pipeline import await_condition
 from tests.support.topic_changes import committed
 from tests.support.worker import Worker

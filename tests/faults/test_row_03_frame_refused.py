@@ -9,13 +9,13 @@ from contextlib import contextmanager
 import pytest
 
 from services.clock import now_ms
-from services.group_members import INGEST_GROUP
 from services.lifecycle import Exit
 from tests.faults.frames_log import frames_of, overtaken
 from tests.faults.load import Planned, seeded_load
 from tests.faults.publisher import Publisher
 from tests.faults.verdict import assert_right
 from tests.support.deployment import Deployment
+from tests.support.groups import INGEST_GROUP
 from tests.support.oracle import to_text
 from tests.support.pipeline import await_condition
 from tests.support.servers import Broker

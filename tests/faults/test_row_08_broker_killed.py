@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from services.group_members import AGGREGATOR_GROUP
 from tests.faults.away import NOTICING, assert_patient, await_back, await_waiting
 from tests.faults.load import seeded_load
 from tests.faults.publisher import Publisher
 from tests.faults.verdict import assert_right
 from tests.support.deployment import Deployment
+from tests.support.groups import AGGREGATOR_GROUP
 from tests.support.kafka_cluster import KafkaCluster
 from tests.support.proxied_kafka import ProxiedKafka
 

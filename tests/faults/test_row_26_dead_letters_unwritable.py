@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import pytest
 
-from services.group_members import INGEST_GROUP
 from services.lifecycle import Exit
 from services.topics import create_missing
 from tests.faults.frames_log import frames_of
@@ -13,6 +12,7 @@ from tests.faults.load import seeded_load
 from tests.faults.publisher import Publisher
 from tests.faults.verdict import assert_right
 from tests.support.deployment import Deployment
+from tests.support.groups import INGEST_GROUP
 from tests.support.topic_changes import REFUSE_ALL, committed, configure, delete_topic
 
 pytestmark = [pytest.mark.faults, pytest.mark.guarantee]

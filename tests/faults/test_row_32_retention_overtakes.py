@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from services.group_members import INGEST_GROUP
 from tests.faults.load import Planned, seeded_load
 from tests.faults.publisher import Published, Publisher
 from tests.faults.verdict import assert_right
 from tests.support.deployment import Deployment
+from tests.support.groups import INGEST_GROUP
 from tests.support.topic_changes import committed, delete_records, ends
 from tests.support.worker import Worker
 

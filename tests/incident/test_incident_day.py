@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.clock import now_ms
-from services.group_members import INGEST_GROUP
 from tests.faults.load import Planned, seeded_load
 from tests.faults.publisher import Published, Publisher
 from tests.incident.day import Day, frozen
 from tests.support.deployment import Deployment
 from tests.support.event_lines import event_line
+from tests.support.groups import INGEST_GROUP
 from tests.support.kafka_server import KafkaServer
 from tests.support.pipeline import await_condition
 from tests.support.redis_server import RedisServer

@@ -4,11 +4,10 @@ Each role has a Kafka user of its own, the query API a Redis user of its own; ev
 """
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from secrets import token_hex
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Final, Self
 
 from services.settings import KafkaSettings
@@ -17,6 +16,7 @@ from tests.support.deployment import Deployment
 from tests.support.kafka_acls import give
 from tests.support.kafka_cluster import BROKERS, KafkaCluster
 from tests.support.kafka_security import Secured
+from tests.support.on_stack import OnStack
 from tests.support.ports import free_ports
 from tests.support.secured_redis import SecuredRedis
 from tests.support.worker import Worker
@@ -31,26 +31,13 @@ REDIS_USERS: Final = ("tidemark", "tidemark-api")
 ROLES: Final = ("ingest", "ingest", "aggregator", "aggregator", "api")
 
 
-class SecuredServers:
+class SecuredServers(OnStack):
     """Servers, certificates, and a file for each secret. Use it as a context manager."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.secrets: dict[str, str] = {}
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:
-            self._stack.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
+        super().__init__()
 
     def _start(self) -> None:
         security = Secured(self.directory / "kafka-pki", {user: self.secret(user) for user in USERS}, authorizing=True)

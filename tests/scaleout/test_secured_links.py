@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from services.clock import now_ms
-from services.group_members import AGGREGATOR_GROUP
 from services.identifiers import UserId
 from services.redis_client import answers
 from services.tokens import issue_ops_token, token_key
@@ -20,6 +19,7 @@ from tests.faults.verdict import assert_right
 from tests.scaleout.listed import redis_commands
 from tests.scaleout.secured import HALFWAY, OPERATOR, PRODUCERS, ROLES, SecuredDeployment, SecuredServers
 from tests.support.deployment import Deployment
+from tests.support.groups import AGGREGATOR_GROUP
 from tests.support.kafka_acls import Allowed, give
 from tests.support.worker import Worker
 

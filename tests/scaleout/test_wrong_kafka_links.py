@@ -13,6 +13,7 @@ import pytest
 from services import topics
 from services.kafka import KafkaRefused, KafkaUnavailable
 from services.settings import load_settings
+from tests.scaleout.refused_worker import last_line_of_a_refused
 from tests.support.certificates import Authority
 from tests.support.kafka_listeners import (
     EXPIRED,
@@ -159,11 +160,5 @@ def test_a_role_and_a_command_end_with_3_and_the_sentence(
         variables | {"TIDEMARK_REDIS__URL": redis_url, "TIDEMARK_AGGREGATOR__SESSION_TIMEOUT": "5s"},
         restarts=False,
     )
-    worker.start()
-    try:
-        ended = worker.await_exit(seconds=30)
-    finally:
-        worker.close()
-    assert (ended.code, "Traceback" in worker.written()) == (3, False), worker.tail()
-    assert ended.last_line.startswith("looking at the topics: Kafka refused the user or password")
-    assert "no-no-no" not in worker.written()
+    said = last_line_of_a_refused(worker, "no-no-no")
+    assert said.startswith("looking at the topics: Kafka refused the user or password")

@@ -8,10 +8,7 @@ import asyncio
 import random
 import shutil
 import tempfile
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import redis
 
@@ -20,6 +17,7 @@ from tests.support.deployment import Deployment
 from tests.support.kafka_cluster import BROKERS, KafkaCluster
 from tests.support.kafka_security import Secured
 from tests.support.kafka_server import KafkaServer
+from tests.support.on_stack import OnStack
 from tests.support.pipeline import await_condition
 from tests.support.ports import LOOPBACK, free_ports
 from tests.support.redis_cluster import RedisCluster
@@ -34,7 +32,7 @@ SETTLE_SECONDS = 60
 """In which a system that nobody disturbs any more must have caught up."""
 
 
-class System:
+class System(OnStack):
     """Every client reaches what has a proxy through that only. Use it as a context manager.
 
     Args:
@@ -45,21 +43,8 @@ class System:
     def __init__(self, *, secured: bool = False, on_cluster: bool = False) -> None:
         self.secured = secured
         self.on_cluster = on_cluster
-        self._stack = ExitStack()
+        super().__init__()
         self.directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="tidemark-soak-")))
-
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:
-            self._stack.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
 
     def _start(self) -> None:
         redis = self._start_cluster() if self.on_cluster else self._start_redis()

@@ -3,7 +3,7 @@ from collections.abc import Mapping
 import pytest
 
 from services.counters import PartitionState, SourcePosition
-from services.group_members import AGGREGATOR_GROUP, INGEST_GROUP, NOBODY, Member, group_members
+from services.group_members import NOBODY, Member, group_members
 from services.identifiers import Epoch, FrameOffset
 from services.lag_limits import LagLimits
 from services.lag_looks import Away, Logs, Look, look_of, positions, within_window
@@ -11,6 +11,7 @@ from services.lag_metrics import LagMetrics
 from services.lag_report import LagRow, freshness_rows, lag_rows
 from services.settings import KafkaSettings, TopicSettings
 from services.telemetry import Telemetry
+from tests.support.groups import AGGREGATOR_GROUP, INGEST_GROUP
 
 pytestmark = pytest.mark.unit
 
