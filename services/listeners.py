@@ -44,6 +44,25 @@ async def speaks_plain(host: str, port: int, request: bytes, is_answer: Callable
     return False
 
 
+async def said_after_tls(host: str, port: int, context: ssl.SSLContext) -> ssl.SSLError | None:
+    """Return why a server hangs up on us after the beginning of TLS; None where it does not, or says nothing.
+
+    Nothing is sent behind that beginning: the server would hang up on what comes, and its word be lost with it.
+    """
+    try:
+        async with asyncio.timeout(_ANSWER_S):
+            reader, writer = await asyncio.open_connection(host, port, ssl=context)
+            try:
+                await reader.read(_ANSWER_BYTES)
+            finally:
+                await _hang_up(writer)
+    except ssl.SSLError as error:
+        return error
+    except (OSError, TimeoutError):
+        pass
+    return None
+
+
 async def _hang_up(writer: asyncio.StreamWriter) -> None:
     """Close without the ceremony of TLS, for which the other side may take its time."""
     writer.transport.abort()

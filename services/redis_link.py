@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from redis.asyncio.connection import Connection, ConnectionPool, SSLConnection
 from redis.exceptions import AuthenticationError, ConnectionError
 
-from services.listeners import WrongListener, speaks_plain, speaks_tls
+from services.listeners import WrongListener, said_after_tls, speaks_plain, speaks_tls
 from services.settings import RedisSettings
 from services.tls import REDIS, client_context
 
@@ -36,6 +36,18 @@ class TrustingConnection(SSLConnection):
     def __init__(self, *, tls: ssl.SSLContext, **options: Any) -> None:
         super().__init__(**options)
         self.ssl_context.context = tls
+        self._tls = tls
+
+    async def on_connect_check_health(self, check_health: bool = True) -> None:
+        try:
+            await super().on_connect_check_health(check_health)
+        except ConnectionError as error:
+            if isinstance(error, AuthenticationError):
+                raise
+            refused = await said_after_tls(self.host, self.port, self._tls)
+            if refused is None:
+                raise
+            raise ConnectionError(f"it hung up: {refused}") from refused
 
     async def _connect(self) -> None:
         try:
