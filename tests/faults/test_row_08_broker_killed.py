@@ -25,9 +25,8 @@ def test_workers_wait_for_a_killed_broker_and_go_on(broker: ProxiedKafka, deploy
     with Publisher(deployment.settings, seeded_load(8, EVENTS, 4), rate=RATE) as publisher:
         publisher.await_count(EVENTS // 3)
         broker.kill()
-        before = publisher.count
         await_waiting(workers)
-        assert publisher.count == before < EVENTS, "the broker died before or after the work"
+        assert publisher.count < EVENTS, "the broker died after the work"
         broker.start()
         await_back(workers)
         published = publisher.wait()
@@ -40,10 +39,10 @@ def test_the_other_brokers_take_over_from_a_leader_and_coordinator(
 ) -> None:
     deployment = deploy(kafka=cluster.bootstrap, topics__replication="3")
     workers = deployment.start("ingest", "aggregator")
+    killed = cluster.coordinator(AGGREGATOR_GROUP)
+    assert killed in cluster.leaders(deployment.settings.topics.frames)
     with Publisher(deployment.settings, seeded_load(83, EVENTS, 4), rate=RATE) as publisher:
         publisher.await_count(EVENTS // 3)
-        killed = cluster.coordinator(AGGREGATOR_GROUP)
-        assert killed in cluster.leaders(deployment.settings.topics.frames)
         cluster.node(killed).kill()
         assert publisher.count < EVENTS, "the broker died after the work"
         published = publisher.wait()

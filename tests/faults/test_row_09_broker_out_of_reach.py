@@ -27,10 +27,10 @@ def test_workers_wait_for_a_frozen_broker_and_go_on(broker: ProxiedKafka, deploy
     with Publisher(deployment.settings, seeded_load(9, EVENTS, 4), rate=RATE) as publisher:
         publisher.await_count(EVENTS // 3)
         broker.freeze()
-        before = publisher.count
         await_waiting(workers)
+        before = publisher.count
         assert_waiting_for(workers, OUTAGE_SECONDS)
-        assert publisher.count == before < EVENTS, "the broker was frozen before or after the work, or not at all"
+        assert publisher.count == before < EVENTS, "the broker was frozen after the work, or not at all"
         broker.thaw()
         await_back(workers)
         published = publisher.wait()
