@@ -1,5 +1,6 @@
 """A day of incidents: in each, lag, freshness, alerts and ledger say what is so, and the runbook brings it back."""
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -7,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.clock import now_ms
-from tests.faults.load import Planned, seeded_load
+from tests.faults.load import Planned, planned_stream, seeded_load
 from tests.faults.publisher import Published, Publisher
 from tests.incident.day import Day, frozen
 from tests.support.deployment import Deployment
 from tests.support.event_lines import event_line
 from tests.support.groups import INGEST_GROUP
 from tests.support.kafka_server import KafkaServer
+from tests.support.oracle import read_event
 from tests.support.pipeline import await_condition
 from tests.support.redis_server import RedisServer
 from tests.support.topic_changes import committed, delete_records
@@ -21,7 +23,7 @@ from tests.support.topic_changes import committed, delete_records
 pytestmark = [pytest.mark.incident, pytest.mark.guarantee]
 
 RATE = 60
-"""Events a second of a day's usual traffic; an alert of dead letters takes 1 % of it."""
+"""Events a second of a day's usual traffic."""
 
 EVENTS = 100_000
 """More than a day has time for."""
@@ -33,11 +35,11 @@ QUIET = (
 """What must not fire when all is well again."""
 
 
-@pytest.mark.timeout(480)
+@pytest.mark.timeout(720)
 def test_a_day_of_incidents_is_told_rightly_and_the_runbook_ends_each(
     day: Day, broker: KafkaServer, redis: RedisServer
 ) -> None:
-    with Publisher(day.deployment.settings, seeded_load(7, EVENTS, 4), rate=RATE) as traffic:
+    with Publisher(day.deployment.settings, usual_traffic(), rate=RATE) as traffic:
         traffic.await_count(RATE)
         day.await_well()
         day.pass_minutes(8)
@@ -61,7 +63,8 @@ def the_broker_is_stopped(day: Day, broker: KafkaServer) -> None:
     assert {row["lag"] for row in rows} == {None}, "unknown is unknown, never 0"
     assert day.api.is_ready(), "what was counted is served on"
     before = day.freshness_seconds()
-    day.pass_minutes(13)
+    # 10 s until the numbers are stale, less what they are old already, and five minutes until that is told.
+    day.pass_minutes(16)
     after = day.freshness_seconds()
     assert before is not None
     assert after is not None
@@ -90,7 +93,8 @@ def the_aggregator_is_paused(day: Day) -> None:
 
 def a_producer_is_poison(day: Day) -> None:
     with Publisher(day.deployment.settings, poison(), rate=10) as producer:
-        producer.await_count(140, seconds=60)
+        # By minutes: a machine that takes long for a scrape has few of them in the time of so many records.
+        day.pass_minutes(14)
         day.expect(firing=["TidemarkDeadLetters"], silent=["TidemarkStopped", "TidemarkKafkaAway"])
         producer.finish()
     day.await_well()
@@ -129,11 +133,18 @@ def redis_is_restored_from_an_older_file(day: Day, redis: RedisServer) -> None:
         "each partition is so many frames on that a look a second sees it go back",
         seconds=60,
     )
+    before = day.aggregator.pid
     redis.kill()
     redis.restore_files(copy)
     redis.start()
     day.await_states("rewound")
-    day.pass_minutes(3)
+    # The one that sees it ends; the next one tells of it, when it has started.
+    await_condition(
+        lambda: day.aggregator.pid != before and (day.aggregator.metric("tidemark_redis_rollbacks_total") or 0) > 0,
+        "the next aggregator tells of the rollback",
+        seconds=60,
+    )
+    day.pass_minutes(2)
     day.expect(firing=["TidemarkRewound", "TidemarkRedisRollback"])
     day.await_well()
     [out] = day.commands("tidemark verify --json")
@@ -147,7 +158,7 @@ def retention_overtakes_a_stopped_ingest(day: Day) -> None:
     with Publisher(day.deployment.settings, seeded_load(8, 600, 4)) as producer:
         published = producer.wait()
     day.await_states("stopped", of="events")
-    day.pass_minutes(4)
+    day.pass_minutes(6)
     day.expect(firing=["TidemarkStopped", "TidemarkIngestAbsent"], silent=["TidemarkRecordsLost"])
     lost = taken_by_retention(day.deployment, published)
     day.start_ingest()
@@ -165,6 +176,14 @@ def taken_by_retention(deployment: Deployment, published: Sequence[Published]) -
     before = {number: (begin[number] + end) // 2 for number, end in ends.items()}
     delete_records(kafka, topic, before)
     return sum(offset - begin[number] for number, offset in before.items())
+
+
+def usual_traffic() -> Iterator[Planned]:
+    """Yield the load, of what is refused a quarter: all of it is about the 1 % from which the alert fires, or not."""
+    at_ms, refused = now_ms(), itertools.count()
+    for planned in planned_stream(7, EVENTS, 4, end_ms=at_ms):
+        if read_event(planned.value, at_ms) is not None or next(refused) % 4 == 0:
+            yield planned
 
 
 def poison() -> Iterator[Planned]:
