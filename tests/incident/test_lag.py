@@ -22,6 +22,9 @@ from tests.support.worker import Worker
 pytestmark = [pytest.mark.integration, pytest.mark.guarantee]
 
 EVENT_PARTITIONS = 2
+ON_THEIR_WAY_MAX = 5
+"""Frames of so many seconds: a busy machine applies none for a while."""
+
 Rows = Mapping[tuple[str, int], dict[str, Any]]
 
 
@@ -72,7 +75,7 @@ def all_ends(deployment: Deployment) -> dict[tuple[str, int], int]:
 def assert_agrees_with_kcat(deployment: Deployment, applied: int) -> None:
     """Everything that was published is applied; only frames without events, one a second, are on their way."""
     events, frames = deployment.settings.topics.events, deployment.settings.topics.frames
-    before, found, after = all_ends(deployment), lag(deployment, "--rates", "1"), all_ends(deployment)
+    before, found, after = all_ends(deployment), lag(deployment, "--rates", "5"), all_ends(deployment)
     assert found.keys() == before.keys()
     for source, row in found.items():
         assert before[source] <= row["end"] <= after[source], row
@@ -84,7 +87,7 @@ def assert_agrees_with_kcat(deployment: Deployment, applied: int) -> None:
     for partition in range(PARTITIONS):
         row = found[frames, partition]
         assert row["owner"].startswith("tidemark-aggregator-")
-        assert row["lag"] <= 2
+        assert row["lag"] <= ON_THEIR_WAY_MAX
         assert 0.5 < row["rate_in"] < 4
 
 
@@ -119,7 +122,7 @@ def test_lag_agrees_with_kcat_and_tells_a_frozen_aggregator_from_a_busy_one(depl
     await_condition(
         lambda: api.metric("tidemark_lag_state", topic=frames, state="stopped") == PARTITIONS,
         "the API's metrics say that the frames are stopped",
-        seconds=20,
+        seconds=60,
     )
     told = by_partition(ops_lag(deployment, api)["lag"])
     assert {told[frames, partition]["owner"] for partition in range(PARTITIONS)} == {"nobody"}

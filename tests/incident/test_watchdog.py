@@ -1,6 +1,7 @@
 """A stuck worker is ended and started again, one whose Kafka and Redis are away is not, and all is counted once."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -76,7 +77,11 @@ def stuck_workers_are_ended(pipeline: PipelineUnderTest, sabotage: Path, lines: 
     def said() -> str:
         return (pipeline.directory / "up.log").read_text()
 
-    await_condition(lambda: said().count("is ready again") == 2, "both are started again", seconds=SECONDS)
+    await_condition(
+        lambda: all(re.search(rf"{role} \(pid \d+\) is ready again", said()) for role in first),
+        "both are started again",
+        seconds=SECONDS,
+    )
     for role, cause in (("ingest", "a poll waits"), ("aggregator", "the event loop has not turned")):
         assert (sabotage / role).exists(), f"{role} never hung"
         assert f"{role} (pid {first[role]}) was stuck and ended itself: {cause}" in said(), pipeline.log()
@@ -87,12 +92,15 @@ def stuck_workers_are_ended(pipeline: PipelineUnderTest, sabotage: Path, lines: 
 def workers_without_servers_are_not(pipeline: PipelineUnderTest, servers: tuple[int, ...], lines: list[bytes]) -> None:
     running = {role: pipeline.pids(role) for role in ("ingest", "aggregator")}
     publish(pipeline, lines)
+    log = pipeline.directory / "logs" / "ingest-0.log"
     with frozen(*servers):
         time.sleep(AWAY_SECONDS)
+        # Before it says so, it has asked them for some seconds; servers that are back by then would answer.
+        await_condition(
+            lambda: "work_waits_for_dependency" in log.read_text(), "ingest knows why its work waits", seconds=SECONDS
+        )
     pipeline.catch_up(SECONDS)
     assert {role: pipeline.pids(role) for role in running} == running, pipeline.log()
-    log = (pipeline.directory / "logs" / "ingest-0.log").read_text()
-    assert "work_waits_for_dependency" in log, "the servers were away for too short a time to matter"
 
 
 def publish(pipeline: PipelineUnderTest, lines: list[bytes]) -> None:
