@@ -22,7 +22,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.guarantee, pytest.mark.slow]
 
 SEED = 4
 CHANGES = 6_000
-SECONDS_TO_PUBLISH = 25
+SECONDS_TO_PUBLISH = 75
+"""Three kills take 25 s where nothing else runs, most of it sessions that end and pauses before a start."""
+
 RECOVERY_SECONDS = 40
 NOBODY = "never heard of"
 ASKED_EVERYTHING = 4
@@ -40,7 +42,7 @@ def told() -> list[Told]:
     return list(with_usage(publisher, lines, random, 0.8))
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(300)
 def test_killed_processes_change_no_figure_of_the_directory(
     told: list[Told], tmp_path: Path, kafka: Broker, redis_url: str
 ) -> None:
@@ -48,9 +50,7 @@ def test_killed_processes_change_no_figure_of_the_directory(
     counted.tell(told)
     with ExitStack() as stack:
         options = ("--max-event-age", "none")
-        # A machine that is busy answers late, and that is not what is asked here.
-        running = running_pipeline(tmp_path, kafka.bootstrap, redis_url, *options, api__request_timeout="10s")
-        pipeline = stack.enter_context(running)
+        pipeline = stack.enter_context(running_pipeline(tmp_path, kafka.bootstrap, redis_url, *options))
         published = [stack.enter_context(publishing(pipeline, told, topic)) for topic in ("directory", "events")]
         for role in ("ingest", "aggregator", "ingest"):
             kill_amid_work(pipeline, role)

@@ -17,8 +17,6 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import redis
-from confluent_kafka import OFFSET_END, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from aggregator import rebuilding, shadow
 from aggregator.shadow import Shadow
@@ -28,6 +26,7 @@ from services.clock import now_ms
 from services.counter_codec import pack, unpack
 from services.keyspace import partition_of
 from services.metrics_contract import CHAT, PRODUCTS
+from services.stores import open_store, read_states
 from services.verification import Difference, Part, Verification
 from services.windows import rfc3339
 from tests.support.comparison import compare
@@ -36,6 +35,7 @@ from tests.support.oracle import DAY_MS, HOUR_MS, Oracle, to_ms
 from tests.support.pipeline import TIDEMARK, PipelineUnderTest, clean_environment, running_pipeline
 from tests.support.records import Record, produce
 from tests.support.servers import Broker
+from tests.support.topic_changes import delete_records
 from tests.support.usage_answers import ask, served
 
 pytestmark = [pytest.mark.e2e, pytest.mark.guarantee, pytest.mark.slow]
@@ -52,9 +52,8 @@ KILLED = 137
 def test_tampered_counters_are_found_and_mended_while_traffic_and_readers_go_on(
     tmp_path: Path, kafka: Broker, redis_url: str
 ) -> None:
-    settings: dict[str, Any] = {"topics__frames_partitions": str(PARTITIONS), "api__request_timeout": "10s"}
     with (
-        running_pipeline(tmp_path, kafka.bootstrap, redis_url, **settings) as pipeline,
+        running_pipeline(tmp_path, kafka.bootstrap, redis_url, topics__frames_partitions=str(PARTITIONS)) as pipeline,
         redis.Redis.from_url(redis_url) as held,
     ):
         file = tmp_path / "events.ndjson"
@@ -65,7 +64,8 @@ def test_tampered_counters_are_found_and_mended_while_traffic_and_readers_go_on(
         pipeline.catch_up()
         before = keys(held)
         assert found_by_verify(pipeline) == Counter()
-        assert keys(held) == before, "verify left something behind"
+        # Some may have expired meanwhile.
+        assert keys(held) <= before, "verify left something behind"
 
         watched = tamper(held, counted)
         found = found_by_verify(pipeline, code=1)
@@ -108,7 +108,7 @@ async def test_of_a_log_that_begins_late_what_it_decides_is_verified_and_mended_
             pipeline.catch_up()
 
         publish(30, "early")
-        truncate(kafka, pipeline.topics["frames"])
+        await truncate(kafka, pipeline)
         publish(1, "late")
         publish(30, "latecomer", range(5, 6))
 
@@ -192,12 +192,13 @@ def replace_by_another_log(pipeline: PipelineUnderTest, held: redis.Redis) -> No
         os.kill(worker, signal.SIGCONT)
 
 
-def truncate(kafka: Broker, topic: str) -> None:
-    """Take away all records that the topic holds."""
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-    ends = [TopicPartition(topic, number, OFFSET_END) for number in range(2)]
-    for deleted in admin.delete_records(ends).values():
-        deleted.result(30)
+async def truncate(kafka: Broker, pipeline: PipelineUnderTest) -> None:
+    """Take all applied frames away; there comes one a second, and without one that is not applied there is a gap."""
+    settings = pipeline.settings()
+    async with open_store(settings) as store:
+        states = await read_states(store, settings.topics.frames_partitions)
+    begins = {number: state.applied_offset + 1 for number, state in enumerate(states) if state is not None}
+    delete_records(kafka.bootstrap, settings.topics.frames, begins)
 
 
 def found_by_verify(pipeline: PipelineUnderTest, code: int = 0) -> Counter[str]:

@@ -215,8 +215,14 @@ class PipelineUnderTest:
 
 _TOPICS = ("events", "directory", "frames", "dead_letters")
 
-# A killed worker's partitions move to the next one after a session; the broker allows no less than 6 s.
-_SETTINGS = {"TIDEMARK_INGEST__SESSION_TIMEOUT": "6s", "TIDEMARK_AGGREGATOR__SESSION_TIMEOUT": "6s"}
+_SETTINGS = {
+    # A killed worker's partitions move to the next one after a session; the broker allows no less than 6 s.
+    "TIDEMARK_INGEST__SESSION_TIMEOUT": "6s",
+    "TIDEMARK_AGGREGATOR__SESSION_TIMEOUT": "6s",
+    # A machine that is busy answers late, and how late is asked by no test with a whole pipeline.
+    "TIDEMARK_API__REQUEST_TIMEOUT": "10s",
+    "TIDEMARK_API__REDIS_TIMEOUT": "5s",
+}
 
 
 def is_alive(pid: int) -> bool:
