@@ -75,7 +75,7 @@ def test_the_canary_is_equal_until_a_counter_is_altered_or_an_aggregator_stands_
         topics__frames_partitions="2",
         canary__enabled="true",
         canary__interval="2s",
-        canary__lookback="1h",
+        canary__lookback="2h",
     ) as pipeline:
         canary = Watched(pipeline)
         canary.await_equal()

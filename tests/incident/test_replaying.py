@@ -86,7 +86,6 @@ def replay(settings: Settings, *arguments: str, code: int) -> dict[str, Any]:
     return answer
 
 
-@pytest.mark.timeout(60)
 def test_what_is_published_again_is_the_record_itself_with_where_it_comes_from(settings: Settings) -> None:
     asyncio.run(prepared(settings))
     sound = replay(settings, "--all", "--no-wait", code=1)
@@ -118,7 +117,6 @@ def test_what_is_published_again_is_the_record_itself_with_where_it_comes_from(s
     assert [record.header("tidemark-note") for record in log] == [*[None] * 6, "replayed", "replayed"]
 
 
-@pytest.mark.timeout(60)
 def test_what_is_not_known_in_time_is_said_to_be_unknown(settings: Settings) -> None:
     asyncio.run(prepared(settings))
     answer = replay(settings, "1:0", "1:9", "--timeout", "0.5", code=1)

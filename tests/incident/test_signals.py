@@ -22,14 +22,14 @@ from tests.support.servers import Broker
 
 pytestmark = [pytest.mark.e2e, pytest.mark.guarantee]
 
-SERVED_SECONDS: Final = 30
+SERVED_SECONDS: Final = 60
 TRACE: Final = "0af7651916cd43dd8448eb211c80319c"
 
 AFTER_A_FAULT: Final = frozenset({"tidemark_held_frame", "tidemark_api_timeouts_total", "tidemark_lost_records_total"})
 """Not there on a good day; the tests of holding a frame, of the time budget and of retention see them."""
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 def test_every_query_of_dashboards_and_rules_finds_series_and_a_trace_is_told_where_it_was_applied(
     tmp_path: Path, kafka: Broker, redis_url: str
 ) -> None:
