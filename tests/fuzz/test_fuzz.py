@@ -6,6 +6,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 
 import httpx
 import pytest
@@ -25,8 +26,11 @@ pytestmark = pytest.mark.timeout(1_800)
 
 _SHOWN_FINDINGS = 30
 
+# Of twenty thousand answers some come late where three processes share two cores, and how late is not asked here.
+_PATIENCE = {"TIDEMARK_API__REQUEST_TIMEOUT": "20s", "TIDEMARK_API__REDIS_TIMEOUT": "10s"}
+
 # Before anything else the engine sends a NUL in a header, which the server refuses before the app sees it.
-# No broker runs here: that lag is therefore unknown the API says once.
+# No broker runs here: that lag is therefore unknown the API says, and again only when Redis too is away or back.
 _LOGGED = {"listening", "Invalid HTTP request received.", "lag_unknown"}
 
 
@@ -45,7 +49,7 @@ def run(redis_server: Redis, tmp_path_factory: pytest.TempPathFactory) -> Run:
     started_ms, api_key = now_ms(), make_key()
     asyncio.run(world.populate(redis_server.url, started_ms, (api_key.hash, kept_api_key(api_key, started_ms))))
     write_callers(directory, make_callers(api_key, started_ms))
-    api = ApiProcess(redis_server.url, directory)
+    api = ApiProcess(redis_server.url, directory, **_PATIENCE)
     try:
         api.wait()
         operations = _operations(api.url)
@@ -106,4 +110,5 @@ def test_enough_answers_are_200(run: Run) -> None:
 def test_the_api_had_nothing_to_log(run: Run) -> None:
     lines = [json.loads(line) for line in run.log.splitlines()]
     assert [line for line in lines if line["event"] not in _LOGGED] == []
-    assert [line["event"] for line in lines].count("lag_unknown") <= 1
+    redis_away = [line["redis"] is not None for line in lines if line["event"] == "lag_unknown"]
+    assert all(before is not after for before, after in pairwise(redis_away))

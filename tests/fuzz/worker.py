@@ -21,7 +21,7 @@ from tests.fuzz.mending import AnyCase, Mender, is_foreign
 from tests.fuzz.reports import END, Finding, Report
 
 ALL = "all operations"
-_REQUEST_SECONDS = 10
+_REQUEST_SECONDS = 30
 _ANSWER_CHARACTERS = 600
 
 
