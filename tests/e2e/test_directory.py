@@ -2,9 +2,7 @@
 
 import os
 import signal
-import subprocess
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 
@@ -14,6 +12,7 @@ from services.clock import now_ms
 from services.windows import rfc3339
 from tests.support.directory_history import KINDS, Publisher, kinds_in
 from tests.support.directory_questions import Month, difference, figures, months_between, questions
+from tests.support.paced_publishing import PacedPublishing
 from tests.support.pipeline import PipelineUnderTest, await_condition, running_pipeline
 from tests.support.servers import Broker
 from tests.support.told import Counted, Told, with_usage
@@ -23,7 +22,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.guarantee, pytest.mark.slow]
 SEED = 4
 CHANGES = 6_000
 SECONDS_TO_PUBLISH = 75
-"""Three kills take 25 s where nothing else runs, most of it sessions that end and pauses before a start."""
+"""Three kills take a third of it where nothing else runs, most of that sessions that end and pauses before a start."""
 
 RECOVERY_SECONDS = 40
 NOBODY = "never heard of"
@@ -54,10 +53,9 @@ def test_killed_processes_change_no_figure_of_the_directory(
         published = [stack.enter_context(publishing(pipeline, told, topic)) for topic in ("directory", "events")]
         for role in ("ingest", "aggregator", "ingest"):
             kill_amid_work(pipeline, role)
-        assert all(each.poll() is None for each in published), "the last kill came after the end of publishing"
+        assert all(each.goes_on for each in published), "the last kill came after the end of publishing"
         for each in published:
-            out, err = each.communicate(timeout=120)
-            assert each.returncode == 0, (out, err)
+            each.finish()
         number = {topic: sum(1 for of, _ in told if of == topic) for topic in ("directory", "events")}
         await_condition(
             lambda: {topic: pipeline.applied(topic) for topic in number} == number, "all of it is applied", seconds=60
@@ -66,19 +64,10 @@ def test_killed_processes_change_no_figure_of_the_directory(
         assert found == [], f"{len(found)} answers differ: {found[:5]}\n{pipeline.log()}"
 
 
-@contextmanager
-def publishing(pipeline: PipelineUnderTest, told: list[Told], topic: str) -> Iterator[subprocess.Popen[str]]:
-    """Publish one topic's lines in their order, evenly over some seconds."""
+def publishing(pipeline: PipelineUnderTest, told: list[Told], topic: str) -> PacedPublishing:
+    """Publish one topic's lines in their order, evenly over some seconds or until it is to finish."""
     lines = [line for of, line in told if of == topic]
-    file = pipeline.directory / f"{topic}.ndjson"
-    file.write_bytes(b"\n".join(lines) + b"\n")
-    rate = len(lines) / SECONDS_TO_PUBLISH
-    process = pipeline.begin("publish", file, "--topic", pipeline.topics[topic], "--rate", f"{rate:g}")
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    return PacedPublishing(pipeline, lines, "--topic", pipeline.topics[topic], rate=len(lines) / SECONDS_TO_PUBLISH)
 
 
 def kill_amid_work(pipeline: PipelineUnderTest, role: str) -> None:

@@ -18,7 +18,7 @@ from tests.support.servers import Broker
 pytestmark = [pytest.mark.e2e, pytest.mark.guarantee]
 
 AGE_SECONDS = 3
-KEPT_SECONDS = 60
+KEPT_SECONDS = 40
 """From before the pipeline's start until yesterday's hours expire; they are looked at in between."""
 
 

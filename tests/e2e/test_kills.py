@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.comparison import compare
 from tests.support.oracle import Oracle
+from tests.support.paced_publishing import PacedPublishing
 from tests.support.pipeline import PipelineUnderTest, await_condition, running_pipeline
 from tests.support.servers import Broker, Redis, start_redis
 
@@ -16,7 +17,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.guarantee, pytest.mark.slow]
 
 LINES = 120_000
 RATE = 2_000
-"""So that the load lasts three times as long as the kills take where nothing else runs."""
+"""So that the load lasts three times as long as the kills take where nothing else runs; then comes the rest at once."""
 
 RECOVERY_SECONDS = 40
 
@@ -35,19 +36,14 @@ def test_killed_processes_and_a_restarted_redis_change_no_counter(
     with running_pipeline(tmp_path, kafka.bootstrap, redis_to_kill.url, "--max-event-age", "none") as pipeline:
         input_file = tmp_path / "simulated.ndjson"
         pipeline.run("simulate", "--seed", "21", "--events", str(LINES), "--out", input_file)
-        with input_file.open("rb") as lines:
-            counted = Oracle(line.rstrip(b"\n") for line in lines)
-        publishing = pipeline.begin("publish", input_file, "--rate", str(RATE))
-        try:
+        lines = input_file.read_bytes().splitlines()
+        counted = Oracle(lines)
+        with PacedPublishing(pipeline, lines, rate=RATE) as publishing:
             kill_role_amid_work(pipeline, "aggregator", after=2_000)
             restart_redis_amid_work(pipeline, redis_to_kill)
             kill_role_amid_work(pipeline, "ingest", after=10_000)
-            assert publishing.poll() is None, "the last kill came after the end of publishing"
-            out, err = publishing.communicate(timeout=120)
-        finally:
-            publishing.kill()
-            publishing.communicate()
-        assert publishing.returncode == 0, (out, err)
+            assert publishing.goes_on, "the last kill came after the end of publishing"
+            publishing.finish()
         pipeline.catch_up()
         assert pipeline.applied() == LINES
         result = compare(pipeline.export(), counted.rows())

@@ -142,11 +142,12 @@ class PipelineUnderTest:
         assert environment(settings) == self.state()["environment"]
         return settings
 
-    def begin(self, *arguments: str | Path) -> subprocess.Popen[str]:
+    def begin(self, *arguments: str | Path, stdin: int | None = None) -> subprocess.Popen[str]:
         """Start a command on this pipeline and return at once."""
         return subprocess.Popen(
             [*TIDEMARK, *map(str, arguments), "--state-file", str(self.state_file)],
             env=clean_environment({}),
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
