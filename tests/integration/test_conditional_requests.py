@@ -13,7 +13,7 @@ from services.redis_counters import RedisCounterStore
 from services.settings import RedisSettings, Settings
 from services.tokens import Claims, Role, issue_token, token_key
 from services.windows import HOUR_MS, rfc3339
-from tests.support.api_process import PARTITIONS, ApiProcess
+from tests.support.api_process import PARTITIONS, PATIENT, ApiProcess
 from tests.support.counted import Counted, Use
 
 pytestmark = pytest.mark.integration
@@ -52,7 +52,7 @@ async def test_a_tag_from_one_process_is_held_by_another(redis_url: str, tmp_pat
     try:
         for directory in directories:
             directory.mkdir()
-            processes.append(ApiProcess(redis_url, directory))
+            processes.append(ApiProcess(redis_url, directory, **PATIENT))
         for process in processes:
             process.wait()
         one, other = (

@@ -9,7 +9,7 @@ from http.client import HTTPResponse
 
 import pytest
 
-from tests.support.api_process import ApiProcess
+from tests.support.api_process import PATIENT, ApiProcess
 from tests.support.ports import LOOPBACK
 
 pytestmark = pytest.mark.integration
@@ -29,7 +29,7 @@ class Raw:
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
     """A query API whose Redis is away: nothing here may get that far."""
-    process = ApiProcess(f"redis://{LOOPBACK}:1/0", tmp_path_factory.mktemp("api"))
+    process = ApiProcess(f"redis://{LOOPBACK}:1/0", tmp_path_factory.mktemp("api"), **PATIENT)
     try:
         process.wait()
         yield process

@@ -28,12 +28,15 @@ pytestmark = pytest.mark.integration
 
 PATH = "/api/v1/organization/usage"
 PARTITIONS = 4
+PATIENCE_S = 2.0
+"""For a Redis that is there: a busy machine answers late."""
+
 WHOSE = {Counted.TOKEN: "a-secret-token", Counted.ORGANIZATION: "acme/{corp}"}
 
 
 @asynccontextmanager
 async def redis_of(url: str) -> AsyncIterator[Redis]:
-    client = connect(RedisSettings(url=url), timeout_s=0.3)
+    client = connect(RedisSettings(url=url), timeout_s=PATIENCE_S)
     try:
         yield client
     finally:
@@ -45,7 +48,7 @@ async def api_on(url: str, rate: str) -> AsyncIterator[httpx.AsyncClient]:
     """One API process's app, in this process."""
     settings = Settings(
         topics=TopicSettings(frames_partitions=PARTITIONS),
-        api=ApiSettings(rate_limit=rate, request_timeout=2, redis_timeout=0.3),
+        api=ApiSettings(rate_limit=rate, request_timeout=3 * PATIENCE_S, redis_timeout=PATIENCE_S),
     )
     async with redis_of(url) as client:
         store = RedisCounterStore(client, PARTITIONS)

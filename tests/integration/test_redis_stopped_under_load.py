@@ -104,7 +104,8 @@ async def test_every_answer_is_whole_or_503_within_a_second(tmp_path: Path, vari
             await readiness(api, 200)
             async with Load(LOOPBACK, api.port, PATH, {"Authorization": f"Bearer {token()}"}, clients=CLIENTS) as load:
                 await load.until(at_least(3 * CLIENTS, 200))
-                known = without_as_of(load.answers[0].body)
+                # All clients come at once to a process that just began: the first answers may be 503.
+                known = without_as_of(next(answer.body for answer in load.answers if answer.status == 200))
                 assert sum(block["activeUsers"] for block in known["usage"]["data"]) > 0
 
                 os.kill(redis.pid, signal.SIGSTOP)

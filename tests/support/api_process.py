@@ -10,6 +10,8 @@ from tests.support.ports import LOOPBACK, free_ports
 ROOT = Path(__file__).parents[2]
 PARTITIONS = 4
 START_SECONDS = 30
+PATIENT = {"TIDEMARK_API__REQUEST_TIMEOUT": "60s", "TIDEMARK_API__REDIS_TIMEOUT": "20s"}
+"""For tests that are not about speed: a busy machine answers late, and that would be 503."""
 
 
 class ApiProcess:

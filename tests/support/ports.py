@@ -1,24 +1,33 @@
 """Free TCP ports on the loopback address, and who listens on them."""
 
+import itertools
 import os
 import socket
 from contextlib import suppress
 from pathlib import Path
+from random import SystemRandom
 
 LOOPBACK = "127.0.0.1"
+# Below those that the kernel gives to whoever connects, or listens on any port: they are taken by nobody meanwhile.
+_PORTS = range(12_000, 32_000)
+# In turn, so that none is given out again before its server listens; not by `random`, which each test begins anew.
+_turns = itertools.count(SystemRandom().randrange(len(_PORTS)))
 _LISTEN = "0A"
 
 
 def free_ports(count: int) -> list[int]:
-    """Return different ports that nobody listens on now; another process may still take one before its server does."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind((LOOPBACK, 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Return different ports that nobody listens on now; a stranger may still take one before its server does."""
+    in_turn = (_PORTS[turn % len(_PORTS)] for turn in _turns)
+    return list(itertools.islice(filter(_is_free, in_turn), count))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as asking:
+        try:
+            asking.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
 
 
 def listens(pid: int, port: int) -> bool:

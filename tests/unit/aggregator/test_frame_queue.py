@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from aggregator.frame_queue import PATIENCE_S, FrameQueue
+from aggregator.frame_queue import FrameQueue
 from aggregator.lull import Lull
 from services.identifiers import FrameOffset, PartitionId
 from services.lifecycle import Refused
@@ -52,10 +52,11 @@ async def test_what_fills_two_calls_waits_and_no_more_of_the_log_is_read() -> No
         assert offering.done()
 
 
-async def test_of_old_frames_no_more_are_waited_for_once_no_more_are_coming() -> None:
+async def test_of_old_frames_no_more_are_waited_for_once_no_more_are_coming(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aggregator.frame_queue.PATIENCE_S", 60.0)
     queue = FrameQueue(PARTITION, FrameOffset(0), FINGERPRINT, CALL_ITEMS, Lull())
     [frames] = TopicReader(1, first_ms=10**12, frame_events=2).read_all([("events", compact(event()))] * 2, [])
-    async with asyncio.timeout(PATIENCE_S / 2):
+    async with asyncio.timeout(30):
         await _offer(queue, frames)
         taking = asyncio.create_task(queue.take())
         await _settle()

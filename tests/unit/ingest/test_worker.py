@@ -177,7 +177,7 @@ async def test_a_frame_that_is_never_acknowledged_ends_the_worker_with_what_it_w
     log: Log = []
     producer = Acknowledging(log, silent="usage.frames")
     with pytest.raises(KafkaUnavailable, match=r"sending a frame to partition \d of usage.frames: not acknowledged"):
-        await work(RECORDS, log, producer, settings(delivery_timeout="50ms"))
+        await work(RECORDS, log, producer, settings(delivery_timeout="1s"))
     assert [what for what, _ in log if what == "commit"] == []
 
 
@@ -219,7 +219,7 @@ async def test_a_loss_to_retention_is_counted_although_no_record_came_after_it()
 async def test_a_commit_that_is_never_acknowledged_ends_the_worker() -> None:
     log: Log = []
     with pytest.raises(KafkaUnavailable, match="committing source offsets: not acknowledged"):
-        await work(RECORDS, log, Acknowledging(log), settings(delivery_timeout="50ms"), prepare=OnePoll.silence_commits)
+        await work(RECORDS, log, Acknowledging(log), settings(delivery_timeout="1s"), prepare=OnePoll.silence_commits)
 
 
 async def test_a_client_that_no_longer_follows_the_cluster_ends_the_worker() -> None:

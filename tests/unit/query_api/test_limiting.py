@@ -29,7 +29,7 @@ PATH = "/api/v1/organization/usage"
 
 
 def limited(rate: str) -> Settings:
-    return SETTINGS.model_copy(update={"api": ApiSettings(rate_limit=rate)})
+    return SETTINGS.model_copy(update={"api": ApiSettings(rate_limit=rate, request_timeout=60)})
 
 
 def asked(organization: str) -> dict[str, str]:
