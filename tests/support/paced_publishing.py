@@ -58,7 +58,7 @@ class PacedPublishing:
             while self._given < len(self._lines):
                 passed_s = time.monotonic() - begun_s
                 due = len(self._lines) if self._hurry.is_set() else int(passed_s * self._rate)
-                pipe.writelines(line + b"\n" for line in self._lines[self._given : due])
+                pipe.write(b"".join(line + b"\n" for line in self._lines[self._given : due]))
                 pipe.flush()
                 self._given = due
                 self._hurry.wait(TICK_SECONDS)
