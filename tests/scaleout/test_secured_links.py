@@ -16,6 +16,7 @@ from services.tokens import issue_ops_token, token_key
 from tests.faults.load import seeded_load
 from tests.faults.publisher import Publisher
 from tests.faults.verdict import assert_right
+from tests.scaleout.deploying import TIMES
 from tests.scaleout.listed import redis_commands
 from tests.scaleout.secured import HALFWAY, OPERATOR, PRODUCERS, ROLES, SecuredDeployment, SecuredServers
 from tests.support.deployment import Deployment
@@ -42,7 +43,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredServers
 
 @pytest.fixture(scope="module")
 def deployment(servers: SecuredServers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredDeployment]:
-    made = SecuredDeployment(servers, tmp_path_factory.mktemp("deployment"), api__rate_limit="100000/second per token")
+    settings = TIMES | {"api__rate_limit": "100000/second per token"}
+    made = SecuredDeployment(servers, tmp_path_factory.mktemp("deployment"), **settings)
     try:
         yield made.begin()
     finally:
@@ -105,7 +107,7 @@ def test_a_role_whose_user_may_do_less_ends_with_3_and_says_at_what(
     )
     worker = deployment.worker(role, restarts=False, variables=servers.kafka_as(user))
     worker.start()
-    ended = worker.await_exit(seconds=40)
+    ended = worker.await_exit()
     assert ended.code == 3, worker.tail()
     assert lacks in ended.last_line
     assert "Kafka does not let this user do it" in ended.last_line
