@@ -80,7 +80,7 @@ def loading(redis: RedisServer) -> Iterator[None]:
         # One snapshot of all keys: between commands of an append-only file Redis answers every 1,024th time only.
         asked.bgrewriteaof()
         await_condition(lambda: not is_rewriting(asked), "the file is rewritten", seconds=20)
-    redis.kill()
+    redis.kill_when_written()
     redis.arguments = SLOWLY
     starting = threading.Thread(target=redis.start, name="slow start")
     starting.start()
