@@ -120,7 +120,7 @@ class RedisServer:
     def kill_when_written(self) -> None:
         """Kill it once the kernel has all that it acknowledged.
 
-        By `everysec` it holds acknowledged writes back, for up to 2 s, while a sync to the disk lasts: where that is slow,
+        By `everysec` it holds acknowledged writes back, for up to 2 s, while a sync to the disk lasts: on a slow one
         a kill at any moment would lose some.
         """
         with Redis(host=LOOPBACK, port=self.port, socket_timeout=10) as asked:
