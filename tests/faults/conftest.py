@@ -15,7 +15,16 @@ from tests.support.servers import Broker
 FULL = os.environ.get("FULL") == "1"
 """Durations as the matrix says, not scaled to what CI bears."""
 
+TEST_SECONDS = 300
+"""Of a test that says no other: several of its waits of a minute each may be long on a slow machine."""
+
 _told = pytest.StashKey[list[str]]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("faults") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
 
 
 @pytest.fixture

@@ -2,16 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 from redis import Redis
 
+from services.clock import now_ms
 from services.kafka import make_admin
 from services.topics import end_offsets
-from tests.faults.load import seeded_load
+from tests.faults.load import Planned, planned_stream
 from tests.faults.publisher import Publisher
 from tests.support.deployment import PARTITIONS, Deployment
 from tests.support.groups import AGGREGATOR_GROUP
@@ -21,7 +23,10 @@ from tests.support.worker import Worker
 
 LOAD = 40_000
 RATE = 800
-"""Events, and events a second: load for longer than any row takes. What is published at a row's end is its truth."""
+"""Events of one load, and events a second: another one follows. What is published at a row's end is its truth."""
+
+WAITED_SECONDS = 60
+"""For what takes some seconds, the start of a worker that ended among them: a slow machine takes several times that."""
 
 REFUSED = 3
 """Exit code of a role that must not go on."""
@@ -30,9 +35,15 @@ LOST_WRITES = "it lost writes"
 """What a worker says last that found Redis behind."""
 
 
-def lasting_load(deployment: Deployment, seed: int) -> Publisher:
-    """Publishes for as long as its context lasts."""
-    return Publisher(deployment.settings, seeded_load(seed, LOAD, 4), rate=RATE)
+def lasting_load(deployment: Deployment, seed: int, rate: float = RATE) -> Publisher:
+    """Publishes for as long as its context lasts, however long a slow machine takes for what is in it."""
+    return Publisher(deployment.settings, _endless_load(seed), rate=rate)
+
+
+def _endless_load(seed: int) -> Iterator[Planned]:
+    end_ms = now_ms()
+    for again in count():
+        yield from planned_stream(seed + again * LOAD, LOAD, 4, end_ms=end_ms)
 
 
 def client(server: RedisServer) -> Redis:
@@ -48,11 +59,21 @@ def await_progress(deployment: Deployment, applied: Sequence[int], frames: int =
         found[:] = deployment.applied()
         return all(now >= before + frames for now, before in zip(found, applied, strict=True))
 
-    await_condition(is_beyond, f"frames beyond {list(applied)} are applied", seconds=30)
+    await_condition(is_beyond, f"frames beyond {list(applied)} are applied", seconds=WAITED_SECONDS)
     return found
 
 
-def await_waits_for(worker: Worker, reason: str, seconds: float = 30) -> None:
+def await_all_frames(deployment: Deployment) -> list[int]:
+    """Wait until all frames are applied, the last ones without events too, and return the applied offsets.
+
+    Ingest must not run. Who caught up with the events may have frames without any before it.
+    """
+    last = [end - 1 for end in ends_of_frames(deployment)]
+    await_condition(lambda: deployment.applied() == last, f"frames up to {last} are applied", seconds=WAITED_SECONDS)
+    return last
+
+
+def await_waits_for(worker: Worker, reason: str, seconds: float = WAITED_SECONDS) -> None:
     """Wait until the worker says that it waits for Redis, and why."""
     await_condition(lambda: reason in worker.waits_for(), f"{worker.name} waits: {reason}", seconds=seconds, every=0.02)
 
@@ -115,5 +136,6 @@ def committed(deployment: Deployment) -> list[int]:
 
 def logged(worker: Worker, event: str) -> list[dict[str, Any]]:
     """Return a worker's log lines of one event."""
-    lines = (json.loads(line) for line in worker.written().splitlines() if line.startswith("{"))
+    whole, _, _ = worker.written().rpartition("\n")  # a line may be half-written now
+    lines = (json.loads(line) for line in whole.splitlines() if line.startswith("{"))
     return [line for line in lines if line.get("event") == event]

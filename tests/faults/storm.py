@@ -4,7 +4,9 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 
 from tests.support.deployment import Deployment
 from tests.support.worker import Worker
@@ -32,10 +34,15 @@ class Storm:
         self.stopped: list[Worker] = []
         self.changed_s = 0.0
 
-    def rage(self, seconds: float) -> None:
-        """Change something every three seconds for so long."""
+    def rage(self, seconds: float, is_enough: Callable[[], bool]) -> None:
+        """Change something every three seconds for so long, and on until it is enough.
+
+        Where a worker takes long to start, few changes of so many are an end.
+        """
         began_s = time.monotonic()
-        for change in range(int(seconds // CHANGE_SECONDS)):
+        for change in count():
+            if change >= seconds // CHANGE_SECONDS and is_enough():
+                break
             for role in ROLES:
                 self._change(role)
             self.changed_s = time.monotonic()

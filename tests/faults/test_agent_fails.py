@@ -12,8 +12,6 @@ from tests.support.deployment import Deployment
 
 pytestmark = [pytest.mark.faults, pytest.mark.guarantee]
 
-ENDED_SECONDS = 15
-
 
 def test_a_record_that_is_no_frame_ends_the_aggregator(deploy: Callable[..., Deployment]) -> None:
     deployment = deploy()
@@ -21,7 +19,7 @@ def test_a_record_that_is_no_frame_ends_the_aggregator(deploy: Callable[..., Dep
     aggregator.start()
     aggregator.await_ready()
     asyncio.run(append(deployment.settings, b"rubbish"))
-    ended = aggregator.await_exit(seconds=ENDED_SECONDS)
+    ended = aggregator.await_exit()
     assert ended.code == Exit.REFUSED
     assert "not a frame" in ended.last_line
     assert max(deployment.applied()) == -1

@@ -10,6 +10,7 @@ import pytest
 from services.lifecycle import Exit
 from tests.faults.load import seeded_load
 from tests.faults.publisher import Published, Publisher
+from tests.faults.redis_states import await_all_frames
 from tests.faults.verdict import assert_right
 from tests.support.deployment import Deployment
 from tests.support.redis_server import RedisServer
@@ -30,7 +31,7 @@ def test_an_idle_aggregator_notices_that_redis_went_back_and_reads_on_from_there
     older = redis.copy_files()
     published += publish(deployment, seed=2)
     assert ingest.stop() == Exit.ORDERED_STOP
-    applied = deployment.applied()
+    applied = await_all_frames(deployment)
 
     redis.kill()
     redis.restore_files(older)
@@ -39,7 +40,7 @@ def test_an_idle_aggregator_notices_that_redis_went_back_and_reads_on_from_there
     assert went_back.code == Exit.REFUSED
     assert "it lost writes" in went_back.last_line
     assert_right(deployment, published, seconds=CAUGHT_UP_SECONDS)
-    assert deployment.applied() == applied
+    assert await_all_frames(deployment) == applied
 
 
 def publish(deployment: Deployment, seed: int) -> list[Published]:

@@ -87,7 +87,7 @@ def test_openmeter_4902_every_id_that_is_known_has_its_event_counted_whatever_is
         assert aggregator.await_exit(1).code == KILLED
         assert ids_known(redis) > 0
         aggregator.await_ready()
-        redis.kill()
+        redis.kill_when_written()
         aggregator.kill()
         aggregator.await_exit(2)
         redis.start()

@@ -50,7 +50,7 @@ def test_counting_goes_on_soon_after_a_redis_restart(
     _, aggregator = deployment.start("ingest", "aggregator")
     with Publisher(deployment.settings, seeded_load(72, EVENTS, 4), rate=RATE) as publisher:
         publisher.await_count(RATE)
-        redis.kill()
+        redis.kill_when_written()
         await_condition(lambda: (aggregator.metric("tidemark_store_retries_total") or 0) > 3, "it retries", seconds=30)
         redis.start()
         ready_s = time.monotonic()

@@ -71,7 +71,8 @@ def test_a_frame_that_is_not_acknowledged_in_time_ends_the_worker_and_is_sent_fi
         while not ingest.exits or unacknowledged not in ingest.exits[-1].last_line:
             ingest.await_ready()
             with standing_still(kafka):
-                ended = ingest.await_exit(len(ingest.exits) + 1)
+                # One that ended by itself just before starts without a broker, for which it waits a minute.
+                ended = ingest.await_exit(len(ingest.exits) + 1, seconds=120)
             assert ended.code == Exit.REFUSED
         published = publisher.wait()
     assert_right(deployment, published)

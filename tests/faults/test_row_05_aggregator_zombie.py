@@ -59,4 +59,6 @@ def test_an_aggregator_that_thaws_beside_its_successor_counts_nothing_twice(
             published = publisher.wait()
         assert_right(deployment, published)
         assert not successor.exits
-        assert "run_was_applied_before" in zombie.written(), zombie.tail()
+        await_condition(
+            lambda: "run_was_applied_before" in zombie.written(), "the zombie is told that it is late", seconds=30
+        )

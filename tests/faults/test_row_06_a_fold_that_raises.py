@@ -77,7 +77,7 @@ def held(worker: Worker, offset: int) -> None:
     def is_held() -> bool:
         return worker.metric("tidemark_held_frame", partition=str(PARTITION)) == offset
 
-    await_condition(is_held, f"{worker.name} stays down for the frame at {offset}:\n{worker.tail()}", seconds=60)
+    await_condition(is_held, f"{worker.name} stays down for the frame at {offset}:\n{worker.tail()}", seconds=120)
 
 
 def refused(deployment: Deployment, *arguments: object, said: str) -> None:

@@ -12,7 +12,7 @@ from tests.faults.verdict import assert_right
 from tests.support.deployment import Deployment
 from tests.support.proxied_kafka import ProxiedKafka
 
-pytestmark = [pytest.mark.faults, pytest.mark.guarantee, pytest.mark.timeout(300 if FULL else 120)]
+pytestmark = [pytest.mark.faults, pytest.mark.guarantee]
 
 EVENTS = 4_000
 RATE = 1_500

@@ -24,7 +24,7 @@ from tests.support.oracle import DAY_MS, to_ms, to_text
 from tests.support.ports import free_ports
 from tests.support.process_memory import resident_bytes
 
-pytestmark = [pytest.mark.faults, pytest.mark.guarantee, pytest.mark.timeout(600 if FULL else 240)]
+pytestmark = [pytest.mark.faults, pytest.mark.guarantee, pytest.mark.timeout(600 if FULL else 400)]
 
 EVENTS = 4_000
 ORGANIZATION = "acme"

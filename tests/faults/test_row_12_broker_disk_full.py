@@ -69,6 +69,7 @@ def fill(place: Path) -> Path:
     with filler.open("wb", buffering=0) as file:
         try:
             while True:
-                file.write(bytes(4096))
+                # Much at once: after each write the publisher's thread may come first, until it has published all.
+                file.write(bytes(1 << 20))
         except OSError:
             return filler

@@ -23,7 +23,7 @@ def test_a_killed_redis_has_kept_what_it_acknowledged(deploy: Callable[..., Depl
         for _ in range(KILLS):
             applied = await_progress(deployment, applied)
             retries = aggregator.metric("tidemark_store_retries_total") or 0
-            redis.kill()
+            redis.kill_when_written()
             await_condition(
                 lambda known=retries: (aggregator.metric("tidemark_store_retries_total") or 0) > known,  # type: ignore[misc]
                 "the worker calls again",

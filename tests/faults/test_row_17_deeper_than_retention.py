@@ -24,11 +24,12 @@ EVENTS = 1_000
 def test_a_gap_in_the_frames_is_refused_with_its_remedy(deploy: Callable[..., Deployment], redis: RedisServer) -> None:
     deployment = deploy()
     _, aggregator = deployment.start("ingest", "aggregator")
-    older = await_progress(deployment, [-1] * PARTITIONS)
+    await_progress(deployment, [-1] * PARTITIONS)
     with Publisher(deployment.settings, seeded_load(17, EVENTS, 4)) as publisher:
         redis.freeze()
         copy = redis.copy_files()
         redis.thaw()
+        older = deployment.applied()
         publisher.wait()
     deployment.catch_up()
     applied = await_progress(deployment, older, 5)

@@ -22,6 +22,7 @@ from tests.faults.redis_states import (
 )
 from tests.faults.verdict import assert_right
 from tests.support.deployment import PARTITIONS, Deployment
+from tests.support.pipeline import await_condition
 from tests.support.redis_server import RedisServer
 
 pytestmark = [pytest.mark.faults, pytest.mark.guarantee]
@@ -42,11 +43,13 @@ def test_a_full_redis_is_waited_for(deploy: Callable[..., Deployment], redis: Re
         await_progress(deployment, [-1] * PARTITIONS)
         asked.config_set("maxmemory", used(asked) + ROOM)
         await_waits_for(aggregator, FULL)
-        retries = aggregator.metric("tidemark_store_retries_total")
+        retries = aggregator.metric("tidemark_store_retries_total") or 0
         assert retries
         await_waiting_frames(deployment, deployment.applied(), 3)
         await_waits_for(aggregator, FULL)
-        assert (aggregator.metric("tidemark_store_retries_total") or 0) > retries
+        await_condition(
+            lambda: (aggregator.metric("tidemark_store_retries_total") or 0) > retries, "it calls again", seconds=20
+        )
         full = deployment.applied()
         asked.config_set("maxmemory", 0)
         await_progress(deployment, full, 2)

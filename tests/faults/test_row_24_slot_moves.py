@@ -15,7 +15,7 @@ from tests.support.pipeline import await_condition
 from tests.support.redis_cluster import RedisCluster, SlotMove, client, error_counts
 from tests.support.worker import Worker
 
-pytestmark = [pytest.mark.faults, pytest.mark.guarantee, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.faults, pytest.mark.guarantee]
 
 BEING_MOVED = "a slot of the Redis Cluster is being moved"
 WORK_LIMIT_SECONDS = 5

@@ -54,7 +54,7 @@ async def test_answers_are_whole_while_workers_die_and_503_while_redis_is_down(
                 await load.until(at_least(200))
                 await asyncio.to_thread(worker.await_ready)
             killed_at = len(load.answers)
-            await asyncio.to_thread(redis.kill)
+            await asyncio.to_thread(redis.kill_when_written)
             await load.until(at_least(503))
             await asyncio.to_thread(redis.start)
             await load.until(at_least(200))

@@ -124,7 +124,7 @@ def compare_all(deployment: Deployment, judging: Judge) -> Verdict:
     return judging.verdict(deployment.export(), asyncio.run(_ledger(deployment.settings)))
 
 
-def assert_right(deployment: Deployment, published: Sequence[Published], *, seconds: float = 60) -> Verdict:
+def assert_right(deployment: Deployment, published: Sequence[Published], *, seconds: float = 120) -> Verdict:
     """Wait until everything is applied and fail with every difference."""
     deployment.catch_up(seconds)
     verdict = judge(deployment, published)

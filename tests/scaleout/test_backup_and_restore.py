@@ -29,7 +29,7 @@ from tests.support.ports import free_ports
 from tests.support.redis_server import RedisServer, bundled_valkey, installed_redis
 from tests.support.servers import Broker
 
-pytestmark = [pytest.mark.scaleout, pytest.mark.guarantee, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.scaleout, pytest.mark.guarantee, pytest.mark.timeout(400)]
 
 SNAPSHOT = "dump.rdb"
 FOLDED_FROM_NOTHING = "redis_is_empty_frames_are_folded_again"

@@ -16,7 +16,7 @@ from tests.support.redis_cluster import RedisCluster
 from tests.support.servers import Broker
 from tests.support.usage_answers import differing_answers
 
-pytestmark = [pytest.mark.scaleout, pytest.mark.guarantee, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.scaleout, pytest.mark.guarantee, pytest.mark.timeout(500)]
 
 PARTITIONS = 8
 EVENTS = 4_000
@@ -25,6 +25,7 @@ SETTINGS: dict[str, Any] = {
     "topics__frames_partitions": str(PARTITIONS),
     "api__rate_limit": "1000/second per token, 1000/second per organization",
     "api__request_timeout": "10s",
+    "api__redis_timeout": "5s",
     "canary__enabled": "true",
     "canary__interval": "1s",
     "canary__lookback": "0s",

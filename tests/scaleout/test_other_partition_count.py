@@ -4,9 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.load import seeded_load
-from tests.faults.publisher import Publisher
-from tests.faults.redis_states import LOAD, await_progress
+from tests.faults.redis_states import await_progress, lasting_load
 from tests.faults.verdict import assert_right
 from tests.scaleout.deploying import ask, blocks_of, counts_in, deployed, expected_blocks
 from tests.support.deployment import PARTITIONS
@@ -15,7 +13,7 @@ from tests.support.ports import free_ports
 from tests.support.redis_server import RedisServer
 from tests.support.servers import Broker
 
-pytestmark = [pytest.mark.scaleout, pytest.mark.guarantee, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.scaleout, pytest.mark.guarantee, pytest.mark.timeout(400)]
 
 MORE = 8
 RATE = 300
@@ -31,7 +29,7 @@ def test_a_deployment_with_more_partitions_counts_the_same_and_takes_over_withou
         deployed(tmp_path / "old", kafka.bootstrap, redis.url, api__port=str(ports[0])) as old,
     ):
         of_old = old.start("ingest", "aggregator", "api")
-        with Publisher(old.settings, seeded_load(61, LOAD, 4), rate=RATE) as publisher:
+        with lasting_load(old, 61, RATE) as publisher:
             await_progress(old, [-1] * PARTITIONS, 3)
             beside = {
                 "topics__events": old.settings.topics.events,

@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.release import running_version
-from tests.faults.load import seeded_load
-from tests.faults.publisher import Publisher
-from tests.faults.redis_states import LOAD, await_progress
+from tests.faults.redis_states import await_progress, lasting_load
 from tests.faults.verdict import assert_right
 from tests.scaleout.deploying import ask, blocks_of, counts_in, deployed, expected_blocks
 from tests.support.deployment import PARTITIONS, Deployment
@@ -20,7 +18,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.servers import Broker
 from tests.support.worker import Worker
 
-pytestmark = [pytest.mark.scaleout, pytest.mark.guarantee, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.scaleout, pytest.mark.guarantee, pytest.mark.timeout(600)]
 
 AS_DOCUMENTED = ("aggregator", "api", "ingest")
 THE_OTHER_WAY = ("ingest", "aggregator", "api")
@@ -107,7 +105,7 @@ def test_processes_of_two_releases_count_together_whichever_is_replaced_first(
     assert old.version.endswith(LABEL)
     with RedisServer.start_new() as redis, deployed(tmp_path / "d", kafka.bootstrap, redis.url) as deployment:
         rolling = Rolling(deployment, old)
-        with Publisher(deployment.settings, seeded_load(60, LOAD, 4), rate=RATE) as publisher:
+        with lasting_load(deployment, 60, RATE) as publisher:
             await_progress(deployment, [-1] * PARTITIONS, 2)
             rolling.replace(AS_DOCUMENTED, NEW)
             rolling.replace(THE_OTHER_WAY, old)

@@ -32,7 +32,7 @@ USERS = (
     f"user reader on {hashed(PASSWORD)} ~tm:* resetchannels -@all +client|setname +ping +script|load +evalsha",
     f"user elsewhere on {hashed(PASSWORD)} ~other:* resetchannels +@all",
 )
-TIMEOUT_S = 1.0
+TIMEOUT_S = 5.0
 
 
 class World:

@@ -108,7 +108,7 @@ class Deployment:
         assert done.returncode == code, f"{arguments} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
         return Finished(code=done.returncode, out=done.stdout, err=done.stderr)
 
-    def catch_up(self, seconds: float = 60) -> None:
+    def catch_up(self, seconds: float = 120) -> None:
         """Wait until everything that is in the source topics now is applied."""
 
         async def wait() -> None:

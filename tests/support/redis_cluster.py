@@ -124,6 +124,13 @@ class RedisCluster:
 
         await_condition(serves, f"the node at {replica.port} serves in its master's place", seconds=seconds, every=0.1)
 
+    def be_patient(self, seconds: float) -> None:
+        """Let the nodes take a silent master for failed after so long; `heal` sets them back."""
+        for node in self.nodes:
+            if node.running and not node.frozen:
+                with client(node) as asked:
+                    asked.config_set("cluster-node-timeout", round(seconds * 1000))
+
     def heal(self) -> None:
         """Thaw and start what is not up; return when the cluster is whole."""
         for node in self.nodes:
@@ -133,6 +140,7 @@ class RedisCluster:
                 node.start()
             with client(node) as asked:
                 asked.config_set("masterauth", "")
+        self.be_patient(NODE_TIMEOUT_SECONDS)
         self.await_whole(60)
 
     def empty(self) -> None:

