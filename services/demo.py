@@ -7,8 +7,11 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode
+
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from services.clock import monotonic_s, now_ms
 from services.dead_letter_log import read_dead_letters
@@ -43,6 +46,10 @@ _TOKEN_LIFE_S: Final = 3600
 
 class NoAnswer(Exception):
     """The query API did not answer as it should; the message says what came."""
+
+
+class _Unavailable(NoAnswer):
+    """503: a request's time was up, as happens on a busy machine; it may be asked again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,14 +116,14 @@ async def verdicts(settings: Settings, api: str, tally: Tally, since_ms: int) ->
     """Ask the API for each organization's usage, once its `asOf` has passed an instant or 15 s later.
 
     Raises:
-        NoAnswer: it does not answer.
+        NoAnswer: it does not answer, or with 503 for 15 s.
     """
     deadline_s = monotonic_s() + AS_OF_LIMIT_S
     results = []
     for organization, sent in sorted(tally.organizations.items()):
         request = usage_request(settings, api, organization)
         while True:
-            answer = await asyncio.to_thread(_get, request)
+            answer = await asyncio.to_thread(ask, request)
             as_of_ms = None if answer["asOf"] is None else read_time_ms(answer["asOf"])
             if (as_of_ms is not None and as_of_ms >= since_ms) or monotonic_s() > deadline_s:
                 break
@@ -147,12 +154,24 @@ def usage_request(settings: Settings, api: str, organization: str) -> urllib.req
     return urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})  # noqa: S310 -- our own http URL
 
 
-def _get(request: urllib.request.Request) -> dict[str, Any]:
+@retry(
+    retry=retry_if_exception_type(_Unavailable),
+    stop=stop_after_delay(AS_OF_LIMIT_S),
+    wait=wait_fixed(_POLL_S),
+    reraise=True,
+)
+def ask(request: urllib.request.Request) -> dict[str, Any]:
+    """Return the members of the API's answer; 503 is asked again for 15 s.
+
+    Raises:
+        NoAnswer: there is none.
+    """
     try:
         with urllib.request.urlopen(request, timeout=_HTTP_TIMEOUT_S) as answer:  # noqa: S310 -- our own http URL
             members: dict[str, Any] = json.load(answer)
             return members
     except urllib.error.HTTPError as error:
-        raise NoAnswer(f"the query API answered {error.code}: {error.read().decode(errors='replace')}") from error
+        kind = _Unavailable if error.code == HTTPStatus.SERVICE_UNAVAILABLE else NoAnswer
+        raise kind(f"the query API answered {error.code}: {error.read().decode(errors='replace')}") from error
     except (OSError, ValueError) as error:
         raise NoAnswer(f"the query API does not answer: {error}") from error
