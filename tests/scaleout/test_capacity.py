@@ -7,6 +7,7 @@ that others use too, changes all runs alike. What the formulas must know is what
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from statistics import median
 
 import pytest
 
@@ -36,7 +37,10 @@ ROLES = (Role.INGEST, Role.AGGREGATOR, Role.REDIS)
 @pytest.fixture(scope="module")
 def measured() -> Sequence[Measured]:
     """Each point between two runs of the reference."""
-    runs = [REFERENCE, *(run for point in POINTS for run in (point, REFERENCE))]
+    return measure_all(REFERENCE, *(run for point in POINTS for run in (point, REFERENCE)))
+
+
+def measure_all(*runs: Run) -> list[Measured]:
     return [asyncio.run(measure(run)) for run in runs]
 
 
@@ -65,8 +69,16 @@ def ratio(before: Measured, point: Measured, after: Measured) -> float:
     return sum(factors[role] * said[role] for role in ROLES) / sum(took.values())
 
 
+def steady_ratio(before: Measured, point: Measured, after: Measured) -> float:
+    """Return that ratio, or the median of three where it is off: a program that ran beside one run costs it caches."""
+    ratios = [ratio(before, point, after)]
+    if abs(ratios[0] - 1) > WITHIN:
+        ratios += [ratio(*measure_all(REFERENCE, point.run, REFERENCE)) for _ in range(2)]
+    return median(ratios)
+
+
 def test_throughput_is_within_a_quarter_of_what_the_plan_says(measured: Sequence[Measured]) -> None:
-    ratios = [ratio(*measured[at : at + 3]) for at in range(0, len(measured) - 1, 2)]
+    ratios = [steady_ratio(*measured[at : at + 3]) for at in range(0, len(measured) - 1, 2)]
     assert ratios == pytest.approx([1.0] * len(POINTS), abs=WITHIN)
 
 
