@@ -25,7 +25,8 @@ from services.redis_checks import check_partitions, check_server
 from services.redis_client import connect
 from services.redis_counters import RedisCounterStore
 from services.redis_rollbacks import note_rollback, rollbacks
-from services.settings import Settings, WrongSettings, load_settings
+from services.settings import Settings
+from services.settings_loading import WrongSettings, load_settings
 from services.spans import Spans, open_spans
 from services.telemetry import Telemetry, configure_logs
 from services.topics import check_frames

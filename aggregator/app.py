@@ -18,10 +18,12 @@ from yarl import URL
 
 from aggregator.faust_transport import PositioningTransport
 from aggregator.owner import Owner
+from services.durations import write_duration
 from services.identifiers import FrameOffset, PartitionId
 from services.kafka import client_name, ssl_context
 from services.kafka_connection import notice_hang_ups
-from services.settings import KafkaSettings, Settings, WrongSettings, write_duration
+from services.settings import KafkaSettings, Settings
+from services.settings_loading import WrongSettings
 from services.trace_context import Headers, read_traces
 
 

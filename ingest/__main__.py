@@ -24,7 +24,8 @@ from services.kafka import (
 )
 from services.kafka_header_names import accept_any_header_name
 from services.lifecycle import Exit, Refused, run, stop_on_signals
-from services.settings import Settings, WrongSettings, load_settings
+from services.settings import Settings
+from services.settings_loading import WrongSettings, load_settings
 from services.telemetry import Telemetry, configure_logs
 from services.topics import check_frames
 from services.watchdog import under_watch

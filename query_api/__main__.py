@@ -24,7 +24,8 @@ from services.redis_calls import redis_calls
 from services.redis_client import connect
 from services.redis_counters import RedisCounterStore
 from services.redis_rates import redis_rate_storage
-from services.settings import Settings, WrongSettings, load_settings
+from services.settings import Settings
+from services.settings_loading import WrongSettings, load_settings
 from services.telemetry import Telemetry, configure_logs
 from services.watchdog import under_watch
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-from services.settings import WrongSettings
+from services.settings_loading import WrongSettings
 
 SHIPPED: Final = Path(__file__).with_name("tiers.toml")
 TIERS_MAX: Final = 1_000

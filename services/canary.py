@@ -11,10 +11,12 @@ import structlog
 from services.canary_plan import CanaryPlan, Slot, Verdict, judge
 from services.canary_reading import ApiAway, ApiReader
 from services.clock import now_ms
+from services.durations import write_duration
 from services.health import HealthServer, keep_beating
 from services.kafka import KafkaRefused, KafkaUnavailable
 from services.lifecycle import Exit, run, stop_on_signals
-from services.settings import Settings, WrongSettings, load_settings, write_duration
+from services.settings import Settings
+from services.settings_loading import WrongSettings, load_settings
 from services.telemetry import Telemetry, configure_logs
 from services.timed_publishing import Timed, TimedPublisher
 from services.watchdog import under_watch

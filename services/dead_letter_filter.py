@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from services.dead_letter_content import organization
 from services.dead_letter_log import DeadLetter
+from services.durations import parse_duration
 from services.event_rules import WrongTime, read_time_ms
-from services.settings import parse_duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import services
 from services.secret_files import FILE, write_secret
-from services.settings import CONFIG_VARIABLE, Settings, environment
+from services.settings import CONFIG_VARIABLE, Settings
+from services.settings_loading import environment
 
 PREFIX = "TIDEMARK_"
 

@@ -14,7 +14,8 @@ from services.environment import child_environment, given
 from services.localstack import LocalServer
 from services.pipeline_state import PipelineState, write_state
 from services.processes import Write
-from services.settings import Settings, environment, load_settings
+from services.settings import Settings
+from services.settings_loading import environment, load_settings
 from services.supervisor import RoleProcess, Say, Supervisor, how_it_ended, role_command
 
 REMIND_INTERVAL_S: Final = 10.0

@@ -5,9 +5,6 @@ then the defaults here. A name that is not known is refused.
 """
 
 import os
-import re
-from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
@@ -17,9 +14,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PlainSerializer,
     SecretStr,
-    ValidationError,
     field_validator,
     model_validator,
 )
@@ -27,11 +22,11 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    SettingsError,
     TomlConfigSettingsSource,
 )
 
 from services.crash_points import read_crash_point
+from services.durations import Duration, OptionalDuration, write_duration
 from services.rate_limits import read_rates
 from services.redis_urls import read_cluster_url
 from services.secret_files import FILE, with_secrets
@@ -45,41 +40,9 @@ JWT_SECRET_BYTES_MIN = 32
 _KEY_SIGNS = ("-----BEGIN", "ssh-", "ecdsa-sha2-", '"kty"')
 """Who signs with a public key as if it were a secret lets everybody sign; PyJWT refuses these, at each token."""
 
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-class WrongSettings(Exception):
-    """The settings cannot be used; the message names each wrong one, on one line."""
-
-
-def parse_duration(value: object) -> object:
-    """Return `"35d"`, `"90s"`, `"500ms"` or a number as seconds; `"none"` as None; anything else as it is."""
-    if isinstance(value, str):
-        if value.strip().lower() == "none":
-            return None
-        if match := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\s*", value):
-            return float(match[1]) * _UNITS[match[2] or "s"]
-        raise ValueError("give a duration such as 35d, 12h, 5m, 90s or 500ms, or none where it may be lifted")
-    return value
-
-
-def write_duration(seconds: float | None) -> str:
-    """Return a duration as `parse_duration` reads it back, to the last bit."""
-    return "none" if seconds is None else f"{Decimal(repr(seconds)).normalize():f}s"
-
 
 def _none_or_text(value: object) -> object:
     return None if isinstance(value, str) and value.strip().lower() == "none" else value
-
-
-Duration = Annotated[
-    float, BeforeValidator(parse_duration), PlainSerializer(write_duration), Field(ge=0, allow_inf_nan=False)
-]
-OptionalDuration = Annotated[
-    Annotated[float, Field(ge=0, allow_inf_nan=False)] | None,
-    BeforeValidator(parse_duration),
-    PlainSerializer(write_duration),
-]
 
 
 class Group(BaseModel):
@@ -439,62 +402,3 @@ class Settings(BaseSettings):
         config = os.environ.get(CONFIG_VARIABLE)
         files = (TomlConfigSettingsSource(settings_cls, Path(config)),) if config else ()
         return (init_settings, env_settings, *files)
-
-
-def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
-    """Build the settings of this process.
-
-    Args:
-        overrides: group -> name -> value, above every other source.
-
-    Raises:
-        WrongSettings: a value is wrong, a name is not known, or the file cannot be read.
-    """
-    config = os.environ.get(CONFIG_VARIABLE)
-    if config and not Path(config).is_file():
-        raise WrongSettings(f"{CONFIG_VARIABLE} names {config}, which is not a file")
-    known = {name.upper() for name in Settings.model_fields} | {"CONFIG"}
-    for variable in os.environ:
-        if variable.startswith("TIDEMARK_"):
-            group = variable.removeprefix("TIDEMARK_").partition("__")[0]
-            if group.upper() not in known:
-                raise WrongSettings(f"{variable}: no group of settings is called {group!r}; known are {sorted(known)}")
-    try:
-        return Settings(**(overrides or {}))
-    except ValidationError as error:
-        raise WrongSettings("; ".join(_sentence(dict(row)) for row in error.errors())) from error
-    except SettingsError as error:
-        raise WrongSettings(
-            f"a group of settings is no single value; give its settings one by one, as TIDEMARK_GROUP__NAME: {error}"
-        ) from error
-    except ValueError as error:
-        raise WrongSettings(f"{config}: {error}") from error
-
-
-def environment(settings: Settings, *, secrets: bool = True) -> dict[str, str]:
-    """Return the `TIDEMARK_*` variables that give another process these settings: those that are not the default."""
-    variables = {}
-    for group in type(settings).model_fields:
-        values: Group = getattr(settings, group)
-        for name, info in type(values).model_fields.items():
-            value = getattr(values, name)
-            if value == info.default:
-                continue
-            if isinstance(value, SecretStr):
-                # The file that it came from is handed on, not what is in it.
-                if not secrets or getattr(values, name + FILE, None) is not None:
-                    continue
-                text = value.get_secret_value()
-            else:
-                text = values.model_dump(mode="json")[name]
-            if text is not None:
-                variables[f"TIDEMARK_{group}__{name}".upper()] = str(text)
-    return variables
-
-
-def _sentence(error: Mapping[str, Any]) -> str:
-    where = [str(part) for part in error["loc"]]
-    name = f"TIDEMARK_{'__'.join(where)}".upper() if where else "settings"
-    if error["type"] == "extra_forbidden":
-        return f"{name}: no setting has this name"
-    return f"{name}: {str(error['msg']).removeprefix('Value error, ')}"

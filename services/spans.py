@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from services.release import running_version
-from services.settings import TracingSettings, WrongSettings
+from services.settings import TracingSettings
+from services.settings_loading import WrongSettings
 from services.trace_context import TraceContext
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from services.settings import DEVELOPMENT_SECRET, ApiSettings, WrongSettings
+from services.settings import DEVELOPMENT_SECRET, ApiSettings
+from services.settings_loading import WrongSettings
 
 KEY_BYTES_MAX: Final = 131_072
 """Of a file or an answer with keys. Sets with certificate chains of large identity providers have some 20,000."""

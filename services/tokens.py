@@ -15,7 +15,8 @@ import msgspec
 
 from services.event_rules import is_id_text, is_identity_text
 from services.identifiers import OrganizationId, UserId
-from services.settings import JWT_SECRET_BYTES_MIN, ApiSettings, WrongSettings
+from services.settings import JWT_SECRET_BYTES_MIN, ApiSettings
+from services.settings_loading import WrongSettings
 from services.token_keys import Algorithm, VerificationKey, accepts_secret
 
 LEEWAY_S: Final = 30

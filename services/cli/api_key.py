@@ -8,9 +8,10 @@ import typer
 from services.api_keys import NAME_CHARACTERS_MAX, ApiKey, ApiKeyId, KeyHash, make_key
 from services.cli.common import AsJson, StateFile, complain, run, say, settings_for, write_json, write_table
 from services.clock import now_ms
+from services.durations import parse_duration
 from services.event_rules import is_id_text
 from services.identifiers import OrganizationId
-from services.settings import Settings, parse_duration
+from services.settings import Settings
 from services.stores import open_api_keys
 from services.windows import rfc3339
 

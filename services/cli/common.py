@@ -14,7 +14,8 @@ from rich.table import Table
 
 from services.environment import adopt
 from services.pipeline_state import read_state
-from services.settings import Settings, load_settings
+from services.settings import Settings
+from services.settings_loading import load_settings
 from services.windows import to_ms
 
 Result = TypeVar("Result")

@@ -20,9 +20,11 @@ from services.dead_letter_edits import ALLOW_NEW_IDENTITY, BadLine, Edit, EditRu
 from services.dead_letter_fate import Outgoing, ReplayRules, Skipped
 from services.dead_letter_log import Progress, unwatched
 from services.dead_letter_selection import Selection, corrections, fates
+from services.durations import write_duration
 from services.kafka import KafkaRefused, KafkaUnavailable
 from services.replaying import Replayer, refused_again
-from services.settings import Settings, WrongSettings, write_duration
+from services.settings import Settings
+from services.settings_loading import WrongSettings
 from services.stores import open_store
 
 JUDGE: Final = "ingest.judging"

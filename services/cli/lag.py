@@ -12,12 +12,13 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 
 from services.cli.common import AsJson, StateFile, complain, console, run, settings_for, table_of, write_json
+from services.durations import parse_duration
 from services.lag_limits import LagLimits
 from services.lag_looks import Look
 from services.lag_report import LagRow, freshness_rows
 from services.lag_states import LagState
 from services.lag_watch import LagWatch
-from services.settings import Settings, parse_duration
+from services.settings import Settings
 from services.stores import open_store
 
 _COLUMNS: Final = {

@@ -35,7 +35,7 @@ from services.lifecycle import Refused
 from services.localstack import LocalStackUnavailable
 from services.pipeline_state import NoPipeline
 from services.release import running_version
-from services.settings import WrongSettings
+from services.settings_loading import WrongSettings
 
 WRONG_USE: Final = 2
 REFUSED: Final = 3

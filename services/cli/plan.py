@@ -19,8 +19,10 @@ from services.capacity.plan import plan as make_plan
 from services.capacity.report import rows, sentences
 from services.cli import plan_options as options
 from services.cli.common import AsJson, complain, say, write_json, write_table
+from services.durations import parse_duration
 from services.metrics_contract import PRODUCTS
-from services.settings import Settings, load_settings, parse_duration
+from services.settings import Settings
+from services.settings_loading import load_settings
 
 PEAK: Final = 4.0
 """Times the average: the busiest hour of a working day has 2.7 times it (`services.simulated_population`), and some of

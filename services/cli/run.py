@@ -8,7 +8,8 @@ from typing import Annotated, Final, cast
 import typer
 
 from services.environment import insist
-from services.settings import DEVELOPMENT_SECRET, Settings, WrongSettings, load_settings
+from services.settings import DEVELOPMENT_SECRET, Settings
+from services.settings_loading import WrongSettings, load_settings
 from services.token_keys import accepts_secret
 
 

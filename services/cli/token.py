@@ -7,8 +7,8 @@ import typer
 
 from services.cli.common import AsJson, StateFile, settings_for, write_json
 from services.clock import now_ms
+from services.durations import parse_duration
 from services.identifiers import OrganizationId, UserId
-from services.settings import parse_duration
 from services.tokens import OPS_SCOPE, Claims, Role, issue_ops_token, issue_token, token_key
 from services.windows import rfc3339
 

@@ -13,7 +13,8 @@ import redis
 
 from services import topics
 from services.lag import covered_up_to
-from services.settings import Settings, environment
+from services.settings import Settings
+from services.settings_loading import environment
 from services.stores import open_store, read_states
 from tests.bench import machine, redis_memory, script_calls
 from tests.bench.role_process import RoleProcess

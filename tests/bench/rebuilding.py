@@ -18,7 +18,8 @@ from rich.table import Table
 from services import topics
 from services.clock import now_ms
 from services.freshness import as_of_ms
-from services.settings import Settings, environment
+from services.settings import Settings
+from services.settings_loading import environment
 from services.stores import open_store, read_states
 from tests.bench import machine
 from tests.bench.latency.other_traffic import traffic_of

@@ -13,7 +13,8 @@ from cryptography.x509.oid import NameOID
 
 from services.cli.run import Role, refuse_known_secrets
 from services.lifecycle import STOP_DEADLINE_S
-from services.settings import Settings, WrongSettings, load_settings
+from services.settings import Settings
+from services.settings_loading import WrongSettings, load_settings
 from tests.deploy.chart import CHART, EXAMPLES, Manifest, example, of_kind, pod_specs, render
 from tests.deploy.chart_pods import Pod, example_pods, pods
 from tests.deploy.command_line import parse

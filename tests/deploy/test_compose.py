@@ -12,8 +12,10 @@ import jsonschema_rs
 import pytest
 import yaml
 
+from services.durations import parse_duration
 from services.lifecycle import STOP_DEADLINE_S
-from services.settings import DEVELOPMENT_SECRET, Settings, WrongSettings, load_settings, parse_duration
+from services.settings import DEVELOPMENT_SECRET, Settings
+from services.settings_loading import WrongSettings, load_settings
 from tests.deploy.command_line import WrongUse, parse
 from tests.deploy.compose_schema import compose_schema
 from tests.deploy.composition import DEPLOY, OURS, ROLES, ROOT, composition, environment, mounts, published, service

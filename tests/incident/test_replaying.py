@@ -13,7 +13,8 @@ from services import topics
 from services.cli.main import app
 from services.dead_letters import Reason, dead_letter_headers
 from services.kafka import KafkaRefused, compressing_batch, make_producer
-from services.settings import Settings, environment, load_settings
+from services.settings import Settings
+from services.settings_loading import environment, load_settings
 from tests.support.dead_letters import BINARY, EVENT, HEADERS, event
 from tests.support.ports import LOOPBACK, free_ports
 from tests.support.records import Record, read_partition, read_to_end

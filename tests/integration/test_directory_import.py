@@ -16,7 +16,8 @@ from services import topics
 from services.directory import Thing
 from services.directory_records import DirectoryChange
 from services.kafka import make_consumer
-from services.settings import Settings, load_settings
+from services.settings import Settings
+from services.settings_loading import load_settings
 from tests.support.pipeline import TIDEMARK, clean_environment
 from tests.support.servers import Broker
 from tests.support.tansu_server import TansuServer

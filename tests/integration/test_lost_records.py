@@ -15,7 +15,8 @@ from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
 from services.kafka import make_admin
-from services.settings import Settings, environment, load_settings
+from services.settings import Settings
+from services.settings_loading import environment, load_settings
 from services.topics import create_missing, end_offsets
 from tests.support.pipeline import await_condition, clean_environment
 from tests.support.records import Record, produce

@@ -16,7 +16,8 @@ from services.dead_letters import Reason, dead_letter_headers
 from services.identifiers import Epoch, FrameOffset, PartitionId
 from services.kafka import make_admin, make_producer
 from services.memory_counters import MemoryCounterStore
-from services.settings import Settings, load_settings
+from services.settings import Settings
+from services.settings_loading import load_settings
 from services.stores import open_store
 from tests.support.ports import LOOPBACK, free_ports
 from tests.support.tansu_server import TansuServer

@@ -9,7 +9,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from services import topics
 from services.kafka import KafkaRefused, KafkaUnavailable, make_admin, make_producer
-from services.settings import Settings, load_settings
+from services.settings import Settings
+from services.settings_loading import load_settings
 from tests.support.ports import LOOPBACK, free_ports
 from tests.support.servers import Broker
 from tests.support.tansu_server import TansuServer

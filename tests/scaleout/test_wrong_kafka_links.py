@@ -12,7 +12,7 @@ import pytest
 
 from services import topics
 from services.kafka import KafkaRefused, KafkaUnavailable
-from services.settings import load_settings
+from services.settings_loading import load_settings
 from tests.scaleout.refused_worker import last_line_of_a_refused
 from tests.support.certificates import Authority
 from tests.support.kafka_listeners import (

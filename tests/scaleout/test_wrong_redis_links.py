@@ -12,7 +12,7 @@ import pytest
 from services.counters import ReadRequest, StoreRefused, StoreUnavailable
 from services.identifiers import PartitionId
 from services.redis_client import answers
-from services.settings import load_settings
+from services.settings_loading import load_settings
 from services.stores import open_store
 from tests.scaleout.refused_worker import last_line_of_a_refused
 from tests.support.certificates import Authority

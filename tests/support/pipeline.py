@@ -23,7 +23,8 @@ from services.clock import now_ms
 from services.counters import StoreUnavailable
 from services.identifiers import OrganizationId, UserId
 from services.lag import covered_up_to
-from services.settings import Settings, environment
+from services.settings import Settings
+from services.settings_loading import environment
 from services.stores import open_store, read_states
 from services.tokens import Claims, Role, TokenKey, issue_token
 from tests.support.child_process import ChildProcess

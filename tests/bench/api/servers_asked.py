@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from services.settings import Settings, environment
+from services.settings import Settings
+from services.settings_loading import environment
 from tests.bench.api.bare import Recorded
 from tests.support.child_process import ChildProcess
 from tests.support.pipeline import ROOT, clean_environment

@@ -5,7 +5,8 @@ import pytest
 
 from aggregator.app import build_app, check_times
 from aggregator.owner import Owner
-from services.settings import AggregatorSettings, KafkaSettings, Settings, WrongSettings
+from services.settings import AggregatorSettings, KafkaSettings, Settings
+from services.settings_loading import WrongSettings
 
 
 async def test_every_bootstrap_server_is_known_to_faust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,8 @@ from aggregator.applying import PartitionApplier
 from aggregator.traced_runs import TOLD_MAX
 from services.identifiers import FrameOffset
 from services.memory_counters import MemoryCounterStore
-from services.settings import TracingSettings, WrongSettings
+from services.settings import TracingSettings
+from services.settings_loading import WrongSettings
 from services.spans import Spans, open_spans
 from services.trace_context import CarriedTrace, TraceContext
 from tests.unit.aggregator.test_applying import applier_on

@@ -15,7 +15,8 @@ from ingest.worker import IngestWorker
 from services.frames import decode_frame
 from services.health import HealthServer
 from services.kafka import KafkaRefused, KafkaUnavailable
-from services.settings import Settings, load_settings
+from services.settings import Settings
+from services.settings_loading import load_settings
 from services.telemetry import Telemetry
 from tests.support.log_of_frames import FakeRecord
 from tests.unit.ingest.directory_events import TYPES, directory_event

@@ -6,7 +6,7 @@ import pytest
 from query_api.app import create_app
 from query_api.tiers import SHIPPED, load_tiers
 from services.memory_counters import MemoryCounterStore
-from services.settings import WrongSettings
+from services.settings_loading import WrongSettings
 from services.telemetry import Telemetry
 from tests.support.api_in_process import PARTITIONS, SETTINGS
 

@@ -11,7 +11,8 @@ from services.canary_plan import CanaryPlan, Reading, product_of
 from services.canary_reading import ApiAway, ApiReader
 from services.health import HealthServer
 from services.kafka import KafkaUnavailable
-from services.settings import Settings, WrongSettings, load_settings
+from services.settings import Settings
+from services.settings_loading import WrongSettings, load_settings
 from services.telemetry import Telemetry
 from services.timed_publishing import Timed, TimedPublisher
 from services.windows import HOUR_MS

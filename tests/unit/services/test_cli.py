@@ -12,7 +12,7 @@ from services.dead_letter_log import DeadLetter
 from services.dead_letters import DeadLetterOrigin
 from services.environment import child_environment, given
 from services.pipeline import trying_out
-from services.settings import WrongSettings, load_settings
+from services.settings_loading import WrongSettings, load_settings
 
 pytestmark = pytest.mark.unit
 

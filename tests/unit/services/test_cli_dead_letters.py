@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from services.cli.main import app, main
-from services.settings import WrongSettings
+from services.settings_loading import WrongSettings
 
 pytestmark = pytest.mark.unit
 

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from services.crash_points import KILLED, POINTS, CrashPoints, read_crash_point
-from services.settings import WrongSettings, load_settings
+from services.settings_loading import WrongSettings, load_settings
 
 
 @pytest.fixture

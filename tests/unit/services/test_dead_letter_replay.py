@@ -15,7 +15,8 @@ from services.dead_letter_fate import Outgoing, ReplayRules, Skipped, Why, fate
 from services.dead_letter_log import DeadLetter
 from services.event_rules import read_time_ms
 from services.replays import ReplayNote
-from services.settings import Settings, load_settings
+from services.settings import Settings
+from services.settings_loading import load_settings
 from services.windows import DAY_MS
 from tests.support.broken import ways
 from tests.support.dead_letters import BINARY, EVENT, HEADERS, event, letter

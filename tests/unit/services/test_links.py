@@ -8,7 +8,7 @@ import pytest
 
 from services.redis_client import connection_pool
 from services.redis_permissions import is_forbidden, lacking
-from services.settings import WrongSettings, environment, load_settings
+from services.settings_loading import WrongSettings, environment, load_settings
 from tests.support.certificates import Authority
 
 HIDDEN = "p@ss/word:never-shown"

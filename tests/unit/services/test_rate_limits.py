@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.rate_limits import Counted, Rate, read_rates
-from services.settings import WrongSettings, environment, load_settings
+from services.settings_loading import WrongSettings, environment, load_settings
 
 
 def token(requests: int, period_s: int) -> Rate:

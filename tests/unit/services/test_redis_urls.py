@@ -3,7 +3,7 @@
 import pytest
 
 from services.redis_urls import Address, read_cluster_url
-from services.settings import WrongSettings, load_settings
+from services.settings_loading import WrongSettings, load_settings
 
 
 def test_a_cluster_has_nodes_and_each_is_reached_as_the_first() -> None:

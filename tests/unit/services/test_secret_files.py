@@ -12,7 +12,8 @@ from pydantic import SecretStr
 
 from services.environment import child_environment
 from services.secret_files import FILE, read_secret, write_secret
-from services.settings import Settings, WrongSettings, environment, load_settings
+from services.settings import Settings
+from services.settings_loading import WrongSettings, environment, load_settings
 
 SECRETS = [
     (group, name)

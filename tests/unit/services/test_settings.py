@@ -8,15 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from services.settings import (
-    CONFIG_VARIABLE,
-    Settings,
-    WrongSettings,
-    environment,
-    load_settings,
-    parse_duration,
-    write_duration,
-)
+from services.settings import CONFIG_VARIABLE, Settings
+from services.settings_loading import WrongSettings, environment, load_settings
 
 DAY_S = 86_400.0
 
@@ -155,34 +148,6 @@ def test_settings_cannot_be_changed() -> None:
     loaded = load_settings()
     with pytest.raises(ValidationError, match="frozen"):
         setattr(loaded.redis, "url", "redis://other:1/0")  # noqa: B010  (a type checker refuses the plain way)
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("35d", 35 * DAY_S),
-        ("12h", 43_200.0),
-        (" 5 m ", 300.0),
-        ("90s", 90.0),
-        ("500ms", 0.5),
-        ("90", 90.0),
-        ("1.5h", 5_400.0),
-        ("None", None),
-    ],
-)
-def test_durations_are_read(text: str, seconds: float | None) -> None:
-    assert parse_duration(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "d", "-5s", "5 s 3", "1e3s", "five", "5w"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="give a duration"):
-        parse_duration(text)
-
-
-@given(st.none() | st.floats(0, 1e12))
-def test_a_duration_that_is_written_reads_the_same(seconds: float | None) -> None:
-    assert parse_duration(write_duration(seconds)) == seconds
 
 
 def test_default_settings_need_no_variables() -> None:

@@ -7,7 +7,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from jwt.algorithms import RSAAlgorithm
 
-from services.settings import ApiSettings, WrongSettings, load_settings
+from services.settings import ApiSettings
+from services.settings_loading import WrongSettings, load_settings
 from services.token_keys import KEY_BYTES_MAX, KEYS_MAX, NotKeys, fixed_keys, parse_jwks, parse_keys
 from services.tokens import token_key
 from tests.support.signing import ec_key, jwk, jwks, pem, rsa_key

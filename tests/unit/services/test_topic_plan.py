@@ -1,6 +1,6 @@
 import pytest
 
-from services.settings import load_settings
+from services.settings_loading import load_settings
 from services.topic_plan import MIB, NOT_CHECKED, Difference, Found, TopicPlan, compare, topic_plans
 
 pytestmark = pytest.mark.unit
