@@ -15,7 +15,7 @@ from tests.support.pipeline import PipelineUnderTest, await_condition, running_p
 from tests.support.records import Record, produce, read_to_end
 from tests.support.servers import Broker
 
-pytestmark = [pytest.mark.e2e, pytest.mark.guarantee]
+pytestmark = [pytest.mark.faults, pytest.mark.guarantee]
 
 AGE_SECONDS = 3
 KEPT_SECONDS = 40

@@ -17,7 +17,7 @@ from tests.support.pipeline import PipelineUnderTest, await_condition, running_p
 from tests.support.servers import Broker
 from tests.support.told import Counted, Told, with_usage
 
-pytestmark = [pytest.mark.e2e, pytest.mark.guarantee, pytest.mark.slow]
+pytestmark = [pytest.mark.faults, pytest.mark.guarantee]
 
 SEED = 4
 CHANGES = 6_000
