@@ -1,4 +1,4 @@
-"""Row 13: Redis is killed and started again under load; of what it acknowledged nothing is lost."""
+"""Row 13: Redis is killed under load, no disk sync going on, and started: of what it acknowledged nothing is lost."""
 
 from collections.abc import Callable
 
