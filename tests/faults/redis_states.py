@@ -35,15 +35,19 @@ LOST_WRITES = "it lost writes"
 """What a worker says last that found Redis behind."""
 
 
-def lasting_load(deployment: Deployment, seed: int, rate: float = RATE) -> Publisher:
-    """Publishes for as long as its context lasts, however long a slow machine takes for what is in it."""
-    return Publisher(deployment.settings, _endless_load(seed), rate=rate)
+def lasting_load(deployment: Deployment, seed: int, rate: float = RATE, *, events: int = LOAD) -> Publisher:
+    """Publishes for as long as its context lasts, however long a slow machine takes for what is in it.
+
+    Args:
+        events: of one load, whose `time` goes from a week ago to now; then comes the next one.
+    """
+    return Publisher(deployment.settings, _endless_load(seed, events), rate=rate)
 
 
-def _endless_load(seed: int) -> Iterator[Planned]:
+def _endless_load(seed: int, events: int) -> Iterator[Planned]:
     end_ms = now_ms()
     for again in count():
-        yield from planned_stream(seed + again * LOAD, LOAD, 4, end_ms=end_ms)
+        yield from planned_stream(seed + again * LOAD, events, 4, end_ms=end_ms)
 
 
 def client(server: RedisServer) -> Redis:

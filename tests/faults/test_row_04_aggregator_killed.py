@@ -71,12 +71,14 @@ def test_an_aggregator_that_dies_around_an_apply_counts_every_frame_once(
     aggregator.start()
     aggregator.await_ready()
     deployment.catch_up()
+    before = deployment.applied()
     proxy.cut_reply(applies_events)
     published += publish(deployment, [*chunks.pop(), *load])
     assert_right(deployment, published)
     assert proxy.cuts == 2
     # It holds one frame where the worker keeps up, and more where it does not.
     [known] = logged(aggregator, "run_was_applied_before")
+    assert known["first"] > before[known["partition"]]
     frames = known["last"] - known["first"] + 1
     assert aggregator.metric("tidemark_frames_total", result="duplicate") == frames
     assert (aggregator.metric("tidemark_store_retries_total") or 0) >= 1

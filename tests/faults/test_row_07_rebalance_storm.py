@@ -32,7 +32,7 @@ def test_counting_goes_on_after_a_storm(deploy: Callable[..., Deployment], tell:
         rebalances = stays[1].written().count(ASSIGNED)
         return bool(storm.killed and storm.stopped) and rebalances > REBALANCES_MIN
 
-    with lasting_load(deployment, 7, RATE) as publisher:
+    with lasting_load(deployment, 7, RATE, events=(STORM_SECONDS + 10) * RATE) as publisher:
         publisher.await_count(RATE)
         storm.rage(STORM_SECONDS, is_storm)
         at_change = publisher.count

@@ -22,6 +22,8 @@ from tests.support.shifted_clock import ShiftedClock
 pytestmark = [pytest.mark.faults, pytest.mark.guarantee]
 
 HOUR_S = 3600
+EVENTS = 3_000
+RATE = 1_500
 DAY_OF_HOURS = re.compile(rb"tm:\{.+\}:e1:ha?:.+/(\d+)")
 IDENTITIES = re.compile(rb"tm:\{.+\}:e1:x:.+")
 TOLERANCE_S = 600
@@ -38,11 +40,14 @@ def test_totals_and_ends_of_windows_are_the_same_under_any_clock(
             deployment.worker(role, environment=clock.environment).start()
     for worker in deployment.workers:
         worker.await_ready()
-    with lasting_load(deployment, 37) as publisher:
+    with lasting_load(deployment, 37, RATE, events=EVENTS) as publisher:
         await_hours_off(deployment.settings, {-7, 9})
         first.step(30 * HOUR_S)
         second.step(-40 * HOUR_S)
         await_hours_off(deployment.settings, {-7, 9, 30, -40})
+        # A whole load after the steps, from the oldest `time` to the newest.
+        publisher.await_count(publisher.count + 2 * EVENTS)
+        publisher.finish()
     assert_right(deployment, publisher.published)
     assert not [worker.exits for worker in deployment.workers if worker.exits]
     assert_ends(redis, deployment.settings)

@@ -18,16 +18,13 @@ from tests.fuzz.identities import kept_api_key, make_callers, write_callers
 from tests.fuzz.jobs import ANSWERED_MIN, CASES_MIN, jobs
 from tests.fuzz.reports import OK, Tally
 from tests.fuzz.running import Target, run_jobs
-from tests.support.api_process import ApiProcess
+from tests.support.api_process import PATIENT, ApiProcess
 from tests.support.servers import Redis
 
 # The first test that asks for the run waits for all of it.
 pytestmark = pytest.mark.timeout(1_800)
 
 _SHOWN_FINDINGS = 30
-
-# Of twenty thousand answers some come late where three processes share two cores, and how late is not asked here.
-_PATIENCE = {"TIDEMARK_API__REQUEST_TIMEOUT": "20s", "TIDEMARK_API__REDIS_TIMEOUT": "10s"}
 
 # Before anything else the engine sends a NUL in a header, which the server refuses before the app sees it.
 # No broker runs here: that lag is therefore unknown the API says, and again only when Redis too is away or back.
@@ -49,7 +46,7 @@ def run(redis_server: Redis, tmp_path_factory: pytest.TempPathFactory) -> Run:
     started_ms, api_key = now_ms(), make_key()
     asyncio.run(world.populate(redis_server.url, started_ms, (api_key.hash, kept_api_key(api_key, started_ms))))
     write_callers(directory, make_callers(api_key, started_ms))
-    api = ApiProcess(redis_server.url, directory, **_PATIENCE)
+    api = ApiProcess(redis_server.url, directory, **PATIENT)
     try:
         api.wait()
         operations = _operations(api.url)

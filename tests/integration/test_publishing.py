@@ -184,27 +184,37 @@ async def test_a_broker_that_stays_away_is_an_error_and_not_a_success() -> None:
         assert publisher.acknowledged == 1
 
 
-async def test_the_command_publishes_lines_as_they_are(settings: KafkaSettings, topic: str, tmp_path: Path) -> None:
-    lines = [b'{"organizationid" : "acme"}', b'{"organizationid":"acme"}\r', b"\xff not JSON", b'{"organizationid":5}']
-    (tmp_path / "events").write_bytes(b"\n\n".join(lines))
+async def published_by_command(settings: KafkaSettings, topic: str, file: Path, *options: str) -> dict[str, Any]:
+    """Return what `tidemark publish` says of a file."""
     environment = os.environ | {"TIDEMARK_KAFKA__BOOTSTRAP_SERVERS": settings.bootstrap_servers}
-    command = [
-        sys.executable,
-        "-m",
-        "services.cli.main",
-        "publish",
-        str(tmp_path / "events"),
-        "--topic",
-        topic,
-        "--json",
-    ]
+    command = [sys.executable, "-m", "services.cli.main", "publish", str(file), "--topic", topic, "--json", *options]
     done = await asyncio.to_thread(
         subprocess.run, command, env=environment, cwd=ROOT, capture_output=True, check=False, timeout=60
     )
     assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+async def test_the_command_publishes_lines_as_they_are(settings: KafkaSettings, topic: str, tmp_path: Path) -> None:
+    lines = [b'{"organizationid" : "acme"}', b'{"organizationid":"acme"}\r', b"\xff not JSON", b'{"organizationid":5}']
+    file = tmp_path / "events"
+    file.write_bytes(b"\n\n".join(lines))
+    answer = await published_by_command(settings, topic, file)
     assert (answer["published"], answer["blankLines"]) == (4, 3)
     found = await read(settings, topic, 4)
     assert sorted((record.key or b"", record.value) for record in found) == sorted(
         zip([b"acme", b"acme", b"", b""], lines, strict=True)
     )
+
+
+async def test_the_command_publishes_no_faster_than_it_is_told(
+    settings: KafkaSettings, topic: str, tmp_path: Path
+) -> None:
+    lines = [b'{"organizationid":"acme","id":"%d"}' % number for number in range(31)]
+    file = tmp_path / "events"
+    file.write_bytes(b"\n".join(lines))
+    answer = await published_by_command(settings, topic, file, "--rate", "20")
+    # The first is due at once, the last after 30 twentieths of a second.
+    assert answer["seconds"] >= 1.5
+    assert [record.value for record in await read(settings, topic, len(lines))] == lines

@@ -153,7 +153,9 @@ def what_the_api_answers(deployment: Deployment, api: Worker, counted: Mapping[s
 
         def are_owned() -> bool:
             rows = [row for row in answered(client, "/ops/lag")["lag"] if row["topic"] == frames]
-            return all(row["end"] is not None and (row["owner"] or "").startswith(AGGREGATOR_GROUP) for row in rows)
+            return bool(rows) and all(
+                row["end"] is not None and (row["owner"] or "").startswith(AGGREGATOR_GROUP) for row in rows
+            )
 
         await_condition(are_owned, "each partition of the frames has an end and an owner", seconds=60, every=1.0)
         assert answered(client, "/ops/ledger")

@@ -121,9 +121,10 @@ class RedisServer:
         """Kill it once the kernel has all that it acknowledged.
 
         By `everysec` it holds acknowledged writes back, for up to 2 s, while a sync to the disk lasts: on a slow one
-        a kill at any moment would lose some.
+        a kill at any moment would lose some. So it takes no more of them until it has written those.
         """
         with Redis(host=LOOPBACK, port=self.port, socket_timeout=10) as asked:
+            asked.client_pause(1000 * _WRITTEN_SECONDS, all=False)
             await_condition(
                 lambda: asked.info("persistence")["aof_pending_bio_fsync"] == 0,
                 "no sync goes on",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from tenacity import stop_after_attempt
 
 from services.demo import NoAnswer, ask
 
@@ -44,3 +45,9 @@ def test_a_busy_api_is_asked_again(api: Api) -> None:
 def test_a_refusal_is_told_at_once(api: Api) -> None:
     with pytest.raises(NoAnswer, match="the query API answered 403"):
         ask(api(403, 200))
+
+
+def test_an_api_that_stays_busy_is_told_with_what_it_answered(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ask.retry, "stop", stop_after_attempt(2))
+    with pytest.raises(NoAnswer, match="the query API answered 503"):
+        ask(api(503, 503, 200))
