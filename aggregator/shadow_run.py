@@ -181,10 +181,10 @@ class ShadowRun:
         self.came_on(total=last + 1 - log.first)
         ending: asyncio.Task[None] | None = None
         try:
-            if await self.call(lambda: self._shadow.begin(partition, begun)) != begun:
+            lives_s = 0 if to_swap else LEASE_S
+            if await self.call(lambda: self._shadow.begin(partition, begun, lives_s=lives_s)) != begun:
                 raise taken_over(partition)
             if not to_swap:
-                await self._end_later([shadow_key(self.tags[partition])])
                 ending = asyncio.create_task(self._keep_ending_later(shadow))
             await shadow.fold.start()
             await shadow.fold.fold_to(last)

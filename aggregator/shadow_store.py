@@ -35,8 +35,8 @@ class PacedStore:
     async def state(self, partition: PartitionId) -> PartitionState | None:
         return await self._pace(lambda: self._store.state(partition))
 
-    async def begin(self, partition: PartitionId, state: PartitionState) -> PartitionState:
-        return await self._pace(lambda: self._store.begin(partition, state))
+    async def begin(self, partition: PartitionId, state: PartitionState, *, lives_s: int = 0) -> PartitionState:
+        return await self._pace(lambda: self._store.begin(partition, state, lives_s=lives_s))
 
     async def read(self, partition: PartitionId, request: ReadRequest) -> ReadResult:
         return await self._pace(lambda: self._store.read(partition, request))

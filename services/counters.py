@@ -203,8 +203,12 @@ class CounterStore(Protocol):
     async def state(self, partition: PartitionId) -> PartitionState | None:
         """Return the partition's state, None when it has none."""
 
-    async def begin(self, partition: PartitionId, state: PartitionState) -> PartitionState:
-        """Create the state of a partition that has none, and return the one that stands there now."""
+    async def begin(self, partition: PartitionId, state: PartitionState, *, lives_s: int = 0) -> PartitionState:
+        """Create the state of a partition that has none, and return the one that stands there now.
+
+        Args:
+            lives_s: seconds after which a new one is gone, unless its end is moved on; 0 for never.
+        """
 
     async def read(self, partition: PartitionId, request: ReadRequest) -> ReadResult:
         """Read in one atomic step."""

@@ -41,7 +41,13 @@ class MemoryCounterStore:
     async def state(self, partition: PartitionId) -> PartitionState | None:
         return self.partitions[partition].state
 
-    async def begin(self, partition: PartitionId, state: PartitionState) -> PartitionState:
+    async def begin(
+        self,
+        partition: PartitionId,
+        state: PartitionState,
+        *,
+        lives_s: int = 0,  # noqa: ARG002  (nothing ends by itself here)
+    ) -> PartitionState:
         held = self.partitions[partition]
         if held.state is None:
             held.state = state

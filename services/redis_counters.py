@@ -107,8 +107,8 @@ class RedisCounterStore:
             fields = await self._client.hgetall(self._states[partition])
         return _state(cast(dict[bytes, bytes], fields), partition)
 
-    async def begin(self, partition: PartitionId, state: PartitionState) -> PartitionState:
-        answer = await self._begin(self._states[partition], *write_state(state))
+    async def begin(self, partition: PartitionId, state: PartitionState, *, lives_s: int = 0) -> PartitionState:
+        answer = await self._begin(self._states[partition], lives_s, *write_state(state))
         begun = _state(_pairs(answer), partition)
         assert begun is not None
         return begun

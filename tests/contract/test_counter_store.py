@@ -22,7 +22,7 @@ from services.counters import (
     WrongEpoch,
 )
 from services.identifiers import Epoch, FrameId, FrameOffset, PartitionId
-from services.keyspace import epoch_prefix, tags
+from services.keyspace import epoch_prefix, state_key, tags
 from services.memory_counters import MemoryCounterStore
 from services.redis_calls import redis_calls
 from services.redis_client import connect
@@ -70,6 +70,16 @@ def run_of(first: int, last: int, **changes: Any) -> ApplyRequest:
 async def test_a_partition_without_a_state_has_none(store: CounterStore) -> None:
     assert await store.state(PARTITION) is None
     assert (await store.read(PARTITION, ReadRequest())).state is None
+
+
+@pytest.mark.parametrize(("lives_s", "ttls"), [(0, {-1}), (60, set(range(30, 61)))])
+async def test_a_state_is_begun_with_its_end(redis_url: str, lives_s: int, ttls: set[int]) -> None:
+    """In one step: a process that is killed after any other leaves no state for ever."""
+    async with connect(RedisSettings(url=redis_url)) as client:
+        store = RedisCounterStore(client, PARTITIONS)
+        await store.begin(PARTITION, BEGUN, lives_s=lives_s)
+        assert await client.ttl(state_key(tags(PARTITIONS)[PARTITION])) in ttls
+        assert await store.state(PARTITION) == BEGUN
 
 
 async def test_a_state_is_begun_once(store: CounterStore) -> None:
