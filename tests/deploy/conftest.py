@@ -13,14 +13,14 @@ from tests.deploy.composition import DEPLOY, ROLES, ROOT, service
 from tests.deploy.containers import Composition, Container
 from tests.deploy.replay import Built, Replay
 from tests.support.redis_server import bundled_valkey
+from tests.support.timeouts import allow
 
 FETCH_SECONDS = 400
 """What a test may take that fetches the chart's tools into an empty cache, which may be any of those that use them."""
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    if item.get_closest_marker("timeout") is None:
-        item.add_marker(pytest.mark.timeout(FETCH_SECONDS))
+    allow(item, FETCH_SECONDS)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from tests.support.kafka_cluster import KafkaCluster
 from tests.support.proxied_kafka import ProxiedKafka
 from tests.support.redis_server import RedisServer
 from tests.support.servers import Broker
+from tests.support.timeouts import allow
 
 FULL = os.environ.get("FULL") == "1"
 """Durations as the matrix says, not scaled to what CI bears."""
@@ -21,10 +22,8 @@ TEST_SECONDS = 300
 _told = pytest.StashKey[list[str]]()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.get_closest_marker("faults") and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    allow(item, TEST_SECONDS)
 
 
 @pytest.fixture

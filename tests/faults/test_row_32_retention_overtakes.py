@@ -1,18 +1,16 @@
 """Row 32: retention takes records that ingest has yet to read: the loss is counted and told, the rest is counted."""
 
-import json
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import pytest
 
 from tests.faults.load import Planned, seeded_load
 from tests.faults.publisher import Published, Publisher
+from tests.faults.redis_states import logged
 from tests.faults.verdict import assert_right
 from tests.support.deployment import Deployment
 from tests.support.groups import INGEST_GROUP
 from tests.support.topic_changes import committed, delete_records, ends
-from tests.support.worker import Worker
 
 pytestmark = [pytest.mark.faults, pytest.mark.guarantee]
 
@@ -41,7 +39,10 @@ def test_what_retention_took_is_told_partition_by_partition_and_the_rest_is_righ
     for partition in range(4):
         counted = ingest.metric("tidemark_lost_records_total", topic=events, partition=str(partition))
         assert counted == lost.get(partition)
-    told = {line["partition"]: (line["records"], line["from_offset"]) for line in lines(ingest)}
+    told = {
+        line["partition"]: (line["records"], line["from_offset"])
+        for line in logged(ingest, "records_lost_to_retention")
+    }
     assert told == {partition: (lost[partition], begin[partition]) for partition in taken}
 
 
@@ -52,9 +53,3 @@ def publish(deployment: Deployment, planned: Sequence[Planned]) -> list[Publishe
 
 def is_lost(record: Published, begin: dict[int, int], taken: dict[int, int]) -> bool:
     return begin[record.partition] <= record.offset < taken.get(record.partition, 0)
-
-
-def lines(worker: Worker) -> list[dict[str, Any]]:
-    """Return what the worker wrote of losses."""
-    written = [json.loads(line) for line in worker.written().splitlines() if line.startswith("{")]
-    return [line for line in written if line["event"] == "records_lost_to_retention"]

@@ -22,9 +22,9 @@ from services.redis_counters import RedisCounterStore
 from services.settings import RedisSettings, Settings
 from services.tokens import Claims, Role, issue_token, token_key
 from services.windows import HOUR_MS, rfc3339
+from tests.support.answering_server import AnsweringServer
 from tests.support.api_process import PARTITIONS, PATIENT, ROOT, ApiProcess, environment
 from tests.support.counted import Counted, Use
-from tests.support.jwks_server import JwksServer
 from tests.support.ports import LOOPBACK, free_ports
 from tests.support.redis_server import RedisServer
 from tests.support.signing import ec_key, jwk, jwks, rsa_key, token
@@ -171,7 +171,7 @@ async def test_tokens_of_another_issuer_are_checked_with_the_keys_at_its_address
 ) -> None:
     first, second = rsa_key("rsa-1"), ec_key()
     with (
-        JwksServer(jwks(jwk(first, "1"))) as issuer,
+        AnsweringServer(jwks(jwk(first, "1"))) as issuer,
         running(redis_url, tmp_path, TIDEMARK_API__JWKS_URL=issuer.url) as api,
     ):
         async with asking(api) as client:
@@ -202,7 +202,7 @@ async def test_tokens_of_another_issuer_are_checked_with_the_keys_at_its_address
 async def test_an_issuer_that_never_ends_its_answer_holds_neither_start_nor_stop_up(
     redis_url: str, tmp_path: Path
 ) -> None:
-    with JwksServer() as issuer:
+    with AnsweringServer() as issuer:
         issuer.drip = True
         issuer.go.clear()
         with running(redis_url, tmp_path, TIDEMARK_API__JWKS_URL=issuer.url) as api:

@@ -24,8 +24,6 @@ CANARY = "tidemark-canary"
 SETTINGS: dict[str, Any] = {
     "topics__frames_partitions": str(PARTITIONS),
     "api__rate_limit": "1000/second per token, 1000/second per organization",
-    "api__request_timeout": "10s",
-    "api__redis_timeout": "5s",
     "canary__enabled": "true",
     "canary__interval": "1s",
     "canary__lookback": "0s",

@@ -14,7 +14,7 @@ from query_api.jwks_fetch import Fetched, KeyFetcher, NothingRead
 from query_api.verifying import TokenVerifier
 from services.token_keys import KEY_BYTES_MAX, VerificationKey
 from services.tokens import BadToken
-from tests.support.jwks_server import JwksServer
+from tests.support.answering_server import AnsweringServer
 from tests.support.ports import LOOPBACK, free_ports
 from tests.support.signing import ec_key, hmac_token, jwk, jwks, payload, rsa_key, token
 
@@ -43,13 +43,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def server() -> Iterator[JwksServer]:
-    with JwksServer(jwks(jwk(FIRST, "1"))) as server:
+def server() -> Iterator[AnsweringServer]:
+    with AnsweringServer(jwks(jwk(FIRST, "1"))) as server:
         yield server
 
 
 @pytest.fixture
-def address(server: JwksServer, clock: Clock) -> KeyAddress:
+def address(server: AnsweringServer, clock: Clock) -> KeyAddress:
     return KeyAddress(server.url, interval_s=INTERVAL_S, now_s=clock)
 
 
@@ -82,7 +82,7 @@ async def is_unknown(verifier: TokenVerifier, text: str) -> bool:
 
 
 async def test_tokens_of_the_keys_there_are_accepted_after_one_request(
-    server: JwksServer, verifier: TokenVerifier
+    server: AnsweringServer, verifier: TokenVerifier
 ) -> None:
     server.body = jwks(jwk(FIRST, "1"), jwk(ec_key(), "2"), {"kty": "OKP", "crv": "Ed25519", "x": "AAAA"})
     assert await is_accepted(verifier, token(FIRST, "1"))
@@ -93,7 +93,7 @@ async def test_tokens_of_the_keys_there_are_accepted_after_one_request(
     assert server.requests == 1
 
 
-async def test_a_rotated_key_is_found_by_its_new_name_at_once(server: JwksServer, verifier: TokenVerifier) -> None:
+async def test_a_rotated_key_is_found_by_its_new_name_at_once(server: AnsweringServer, verifier: TokenVerifier) -> None:
     assert await is_accepted(verifier, token(FIRST, "1"))
     server.body = jwks(jwk(FIRST, "1"), jwk(SECOND, "2"))
     assert await is_accepted(verifier, token(SECOND, "2"))
@@ -102,7 +102,7 @@ async def test_a_rotated_key_is_found_by_its_new_name_at_once(server: JwksServer
 
 
 async def test_a_flood_of_unknown_names_makes_one_request_in_half_a_minute(
-    server: JwksServer, verifier: TokenVerifier, clock: Clock
+    server: AnsweringServer, verifier: TokenVerifier, clock: Clock
 ) -> None:
     assert await is_accepted(verifier, token(FIRST, "1"))
 
@@ -123,7 +123,7 @@ async def test_a_flood_of_unknown_names_makes_one_request_in_half_a_minute(
 
 
 async def test_a_flood_before_anything_was_read_makes_one_request_and_one_more(
-    server: JwksServer, verifier: TokenVerifier
+    server: AnsweringServer, verifier: TokenVerifier
 ) -> None:
     texts = [token(SECOND, f"unknown-{number}") for number in range(100)]
     assert not any(await asyncio.gather(*[is_accepted(verifier, text) for text in texts]))
@@ -133,7 +133,7 @@ async def test_a_flood_before_anything_was_read_makes_one_request_and_one_more(
 
 
 async def test_a_withdrawn_key_is_refused_when_the_keys_are_old(
-    server: JwksServer, verifier: TokenVerifier, clock: Clock
+    server: AnsweringServer, verifier: TokenVerifier, clock: Clock
 ) -> None:
     assert await is_accepted(verifier, token(FIRST, "1"))
     server.body = jwks(jwk(SECOND, "2"))
@@ -146,7 +146,7 @@ async def test_a_withdrawn_key_is_refused_when_the_keys_are_old(
 
 
 async def test_a_host_that_withdraws_every_key_is_believed(
-    server: JwksServer, verifier: TokenVerifier, clock: Clock
+    server: AnsweringServer, verifier: TokenVerifier, clock: Clock
 ) -> None:
     assert await is_accepted(verifier, token(FIRST, "1"))
     server.body = jwks()
@@ -159,7 +159,7 @@ GARBAGE = [(200, b"<html>"), (200, b'{"keys": 1}'), (200, b" " * (KEY_BYTES_MAX 
 
 @pytest.mark.parametrize(("status", "body"), GARBAGE)
 async def test_old_keys_stay_while_the_host_answers_garbage_and_it_is_asked_now_and_then(
-    server: JwksServer,
+    server: AnsweringServer,
     verifier: TokenVerifier,
     clock: Clock,
     status: int,
@@ -180,7 +180,9 @@ async def test_old_keys_stay_while_the_host_answers_garbage_and_it_is_asked_now_
     assert not await is_accepted(verifier, token(FIRST, "1"))
 
 
-async def test_old_keys_stay_while_the_host_is_down(server: JwksServer, verifier: TokenVerifier, clock: Clock) -> None:
+async def test_old_keys_stay_while_the_host_is_down(
+    server: AnsweringServer, verifier: TokenVerifier, clock: Clock
+) -> None:
     assert await is_accepted(verifier, token(FIRST, "1"))
     server.close()
     for _ in range(3):
@@ -190,7 +192,7 @@ async def test_old_keys_stay_while_the_host_is_down(server: JwksServer, verifier
 
 
 async def test_a_host_that_was_never_there_leaves_tokens_undecided_until_it_comes(
-    server: JwksServer, verifier: TokenVerifier, clock: Clock
+    server: AnsweringServer, verifier: TokenVerifier, clock: Clock
 ) -> None:
     server.status = 503
     for text in (token(FIRST, "1"), token(FIRST), token(SECOND, "2")):
@@ -203,7 +205,7 @@ async def test_a_host_that_was_never_there_leaves_tokens_undecided_until_it_come
 
 
 async def test_a_host_that_does_not_answer_holds_nobody_up_for_long(
-    server: JwksServer, verifier: TokenVerifier, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    server: AnsweringServer, verifier: TokenVerifier, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert await is_accepted(verifier, token(FIRST, "1"))
     monkeypatch.setattr("query_api.jwks.WAIT_S", WAIT_S)
@@ -220,7 +222,7 @@ async def test_a_host_that_does_not_answer_holds_nobody_up_for_long(
 
 
 async def test_one_who_gives_up_waiting_does_not_end_the_fetch_for_the_others(
-    server: JwksServer, verifier: TokenVerifier
+    server: AnsweringServer, verifier: TokenVerifier
 ) -> None:
     server.go.clear()
     leaving, staying = (asyncio.create_task(is_accepted(verifier, token(FIRST, "1"))) for _ in range(2))
@@ -232,7 +234,9 @@ async def test_one_who_gives_up_waiting_does_not_end_the_fetch_for_the_others(
         await leaving
 
 
-async def test_the_address_is_not_asked_for_a_token_of_another_key(server: JwksServer, address: KeyAddress) -> None:
+async def test_the_address_is_not_asked_for_a_token_of_another_key(
+    server: AnsweringServer, address: KeyAddress
+) -> None:
     verifier = verifier_of(address, VerificationKey(key=SECRET))
     assert await is_accepted(verifier, hmac_token(SECRET.encode(), payload(), {"kid": "unknown"}))
     for text in ("garbage", hmac_token(b"x", payload(), {"alg": "none"}), token(FIRST, headers={"jku": server.url})):
@@ -240,32 +244,36 @@ async def test_the_address_is_not_asked_for_a_token_of_another_key(server: JwksS
     assert server.requests == 0
 
 
-async def test_a_secret_in_the_set_of_an_address_signs_nothing(server: JwksServer, verifier: TokenVerifier) -> None:
+async def test_a_secret_in_the_set_of_an_address_signs_nothing(
+    server: AnsweringServer, verifier: TokenVerifier
+) -> None:
     server.body = jwks(jwk(FIRST, "1"), {"kty": "oct", "kid": "s", "k": "c2VjcmV0" * 8})
     assert not await is_accepted(verifier, hmac_token(b"secret" * 8, payload(), {"kid": "s"}))
 
 
-async def test_a_warm_verifier_waits_for_nothing(server: JwksServer, verifier: TokenVerifier) -> None:
+async def test_a_warm_verifier_waits_for_nothing(server: AnsweringServer, verifier: TokenVerifier) -> None:
     await verifier.warm_up()
     assert server.requests == 1
     assert await is_accepted(verifier, token(FIRST, "1"))
     assert server.requests == 1
 
 
-async def test_to_warm_up_on_a_host_that_is_down_is_no_failure(server: JwksServer, verifier: TokenVerifier) -> None:
+async def test_to_warm_up_on_a_host_that_is_down_is_no_failure(
+    server: AnsweringServer, verifier: TokenVerifier
+) -> None:
     server.close()
     await verifier.warm_up()
 
 
-async def test_a_redirect_is_not_followed(server: JwksServer) -> None:
-    with JwksServer(jwks(jwk(SECOND, "2"))) as elsewhere:
+async def test_a_redirect_is_not_followed(server: AnsweringServer) -> None:
+    with AnsweringServer(jwks(jwk(SECOND, "2"))) as elsewhere:
         for status in (301, 302, 307):
             server.status, server.headers = status, {"Location": elsewhere.url}
             assert await fetched(server.url) == NothingRead(why=f"the address answered {status}")
         assert elsewhere.requests == 0
 
 
-async def test_a_long_answer_is_not_read_to_its_end(server: JwksServer) -> None:
+async def test_a_long_answer_is_not_read_to_its_end(server: AnsweringServer) -> None:
     server.body = b" " * 50_000_000
     found = await fetched(server.url)
     assert isinstance(found, NothingRead)
@@ -273,7 +281,7 @@ async def test_a_long_answer_is_not_read_to_its_end(server: JwksServer) -> None:
 
 
 async def test_a_host_that_never_ends_its_answer_is_given_up_and_asked_again_when_it_has(
-    server: JwksServer, monkeypatch: pytest.MonkeyPatch
+    server: AnsweringServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("query_api.jwks_fetch.TOTAL_TIMEOUT_S", 0.1)
     server.drip = True
@@ -294,7 +302,9 @@ async def test_a_host_that_never_ends_its_answer_is_given_up_and_asked_again_whe
     assert server.requests == 2
 
 
-async def test_an_answer_that_takes_too_long_is_given_up(server: JwksServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_answer_that_takes_too_long_is_given_up(
+    server: AnsweringServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("query_api.jwks_fetch.BODY_TIMEOUT_S", -1.0)
     found = await fetched(server.url)
     assert isinstance(found, NothingRead)

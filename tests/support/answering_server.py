@@ -15,12 +15,16 @@ class _Server(ThreadingHTTPServer):
         """Print nothing of a client that leaves in the middle: tests do so on purpose."""
 
 
-class JwksServer:
-    """What it answers may change between requests. Answers wait for `go`; with `drip`, bytes come meanwhile."""
+class AnsweringServer:
+    """What it answers may change between requests; `statuses` are given first, in turn.
+
+    Answers wait for `go`; with `drip`, bytes come meanwhile.
+    """
 
     def __init__(self, body: bytes = b"") -> None:
         self.body = body
         self.status = 200
+        self.statuses: list[int] = []
         self.headers: dict[str, str] = {}
         self.requests = 0
         self.drip = False
@@ -57,7 +61,7 @@ class JwksServer:
                 outer.requests += 1
                 while not outer.go.wait(0.2 if outer.drip else 30):
                     self.wfile.write(b"H")
-                self.send_response(outer.status)
+                self.send_response(outer.statuses.pop(0) if outer.statuses else outer.status)
                 for name, value in outer.headers.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(outer.body)))
